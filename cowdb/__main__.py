@@ -1,0 +1,5 @@
+"""`python -m cowdb`."""
+
+from cowdb.cli import main
+
+main()

@@ -1,0 +1,245 @@
+"""The agent's API as a table of routes: the server dispatches by it, a root user without an
+agent calls it in process, and the OpenAPI document is made of it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import unquote
+
+import msgspec
+
+from cowdb import __version__
+from cowdb.agent import journal, requests
+from cowdb.agent.audit import Audit
+from cowdb.agent.engines.postgres import binaries
+from cowdb.agent.host import Report
+from cowdb.agent.policy import Caller
+from cowdb.agent.service.branches import Branches
+from cowdb.agent.service.context import Context
+from cowdb.agent.service.doctor import Doctor
+from cowdb.agent.service.hostpools import HostPools
+from cowdb.agent.service.snapshots import Snapshots
+from cowdb.agent.service.sources import Sources
+from cowdb.errors import CowdbError, InvalidError, NotFoundError
+from cowdb.wire import (
+    BranchInfo,
+    Finding,
+    OperationInfo,
+    PoolInfo,
+    SnapshotInfo,
+    SourceInfo,
+    StatusInfo,
+)
+
+VERSION = "v1"
+Method = Literal["GET", "POST", "DELETE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, taken apart. `names` are the parts of the path, `query` the rest."""
+
+    caller: Caller
+    names: tuple[str, ...]
+    query: Mapping[str, str]
+    body: Any
+    report: Report
+
+    @property
+    def sizes(self) -> bool:
+        return self.query.get("sizes") == "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """:param path: below /v1, with `{name}` for each name.
+    :param request: the type of the body, None for no body.
+    :param response: the type of the answer, None for none."""
+
+    method: Method
+    path: str
+    summary: str
+    request: type[requests.Request] | None
+    response: Any
+    handler: Callable[[Call], object]
+
+    def match(self, path: str) -> tuple[str, ...] | None:
+        pattern = re.sub(r"\{\w+\}", "([^/]+)", self.path)
+        found = re.fullmatch(pattern, path)
+        return tuple(unquote(part) for part in found.groups()) if found else None
+
+
+class Api:
+    def __init__(
+        self, context: Context, audit: Audit, kind: Literal["daemon", "in-process"]
+    ) -> None:
+        self._context, self._audit, self._kind = context, audit, kind
+        self.snapshots = Snapshots(context)
+        self.sources = Sources(context)
+        self.branches = Branches(context, self.snapshots)
+        self.pools = HostPools(context)
+        self.doctor = Doctor(context)
+        self.routes = self._routes()
+
+    def _routes(self) -> tuple[Route, ...]:
+        return (
+            *self._host_routes(), *self._source_routes(),
+            *self._snapshot_routes(), *self._branch_routes(),
+        )  # fmt: skip
+
+    def _host_routes(self) -> tuple[Route, ...]:
+        return (
+            Route("GET", "/status", "What runs here", None, StatusInfo, self._status),
+            Route("GET", "/openapi.json", "This document", None, dict[str, Any], self._openapi),
+            Route("GET", "/operations", "The latest operations", None, list[OperationInfo],
+                  lambda call: journal.recent(self._context.store)),
+            Route("POST", "/doctor", "Compare what was meant with what is", requests.Repair,
+                  list[Finding],
+                  lambda call: self.doctor.examine(call.caller, repair=call.body.repair)),
+            Route("GET", "/pools", "The pools of this host", None, list[PoolInfo],
+                  lambda call: self.pools.listing()),
+            Route("POST", "/pools", "Make a pool", requests.InitPool, PoolInfo,
+                  lambda call: self.pools.init(call.body, call.caller)),
+            Route("DELETE", "/pools", "Forget all pools, remove those that cowdb made", None, None,
+                  lambda call: self.pools.remove_all(call.caller)),
+        )  # fmt: skip
+
+    def _source_routes(self) -> tuple[Route, ...]:
+        sources = self.sources
+        return (
+            Route("GET", "/sources", "All sources", None, list[SourceInfo],
+                  lambda call: sources.listing(call.caller)),
+            Route("POST", "/sources", "Add a source", requests.AddSource, SourceInfo,
+                  lambda call: sources.add(call.body, call.caller, call.report)),
+            Route("GET", "/sources/{name}", "One source", None, SourceInfo,
+                  lambda call: sources.show(call.names[0], call.caller)),
+            Route("DELETE", "/sources/{name}", "Remove a source", None, None,
+                  lambda call: sources.remove(call.names[0], call.caller, call.report)),
+            Route("POST", "/sources/{name}/start", "Start a managed source", requests.Empty,
+                  SourceInfo,
+                  lambda call: sources.start(call.names[0], call.caller, call.report)),
+            Route("POST", "/sources/{name}/stop", "Stop a managed source", requests.Empty,
+                  SourceInfo,
+                  lambda call: sources.stop(call.names[0], call.caller, call.report)),
+            Route("POST", "/sources/{name}/loaded", "Say that a new source has its data",
+                  requests.Empty, SourceInfo,
+                  lambda call: sources.loaded(call.names[0], call.caller)),
+        )  # fmt: skip
+
+    def _snapshot_routes(self) -> tuple[Route, ...]:
+        snapshots = self.snapshots
+        return (
+            Route("GET", "/snapshots", "All snapshots", None, list[SnapshotInfo],
+                  lambda call: snapshots.listing(sizes=call.sizes)),
+            Route("POST", "/snapshots", "Take a snapshot", requests.CreateSnapshot, SnapshotInfo,
+                  lambda call: snapshots.create(call.body, call.caller, call.report)),
+            Route("GET", "/snapshots/{ref}", "One snapshot", None, SnapshotInfo,
+                  lambda call: snapshots.show(call.names[0], call.caller)),
+            Route("DELETE", "/snapshots/{ref}", "Remove a snapshot", None, None,
+                  lambda call: snapshots.remove(call.names[0], call.caller, call.report)),
+            Route("POST", "/snapshots/{ref}/protect", "Protect a snapshot, or no longer",
+                  requests.Protect, SnapshotInfo,
+                  lambda call: snapshots.protect(
+                      call.names[0], call.caller, protected=call.body.protected)),
+        )  # fmt: skip
+
+    def _branch_routes(self) -> tuple[Route, ...]:
+        branches = self.branches
+        return (
+            Route("GET", "/branches", "All branches", None, list[BranchInfo],
+                  lambda call: branches.listing(call.caller, sizes=call.sizes)),
+            Route("POST", "/branches", "Make a branch", requests.CreateBranch, BranchInfo,
+                  lambda call: branches.create(call.body, call.caller, call.report)),
+            Route("GET", "/branches/{name}", "One branch", None, BranchInfo,
+                  lambda call: branches.show(call.names[0], call.caller)),
+            Route("DELETE", "/branches/{name}", "Remove a branch", None, None,
+                  lambda call: branches.remove(call.names[0], call.caller, call.report)),
+            Route("POST", "/branches/{name}/reset", "Back to its snapshot", requests.Empty,
+                  BranchInfo,
+                  lambda call: branches.reset(call.names[0], call.caller, call.report)),
+            Route("POST", "/branches/{name}/start", "Start its server", requests.Empty, BranchInfo,
+                  lambda call: branches.start(call.names[0], call.caller, call.report)),
+            Route("POST", "/branches/{name}/stop", "Stop its server", requests.Empty, BranchInfo,
+                  lambda call: branches.stop(call.names[0], call.caller, call.report)),
+            Route("POST", "/branches/{name}/protect", "Protect a branch, or no longer",
+                  requests.Protect, BranchInfo,
+                  lambda call: branches.protect(
+                      call.names[0], call.caller, protected=call.body.protected)),
+        )  # fmt: skip
+
+    def call(
+        self, method: str, path: str, query: Mapping[str, str], body: bytes, caller: Caller,
+        report: Report,
+    ) -> object:  # fmt: skip
+        """The answer as a JSON value; raises CowdbError."""
+        route, names = self.find(method, path)
+        decoded = _decode(route, body)
+        request = Call(caller, names, query, decoded, report)
+        if method == "GET":
+            return route.handler(request)
+        with self._audit.entry(caller, method, path, decoded):
+            return route.handler(request)
+
+    def find(self, method: str, path: str) -> tuple[Route, tuple[str, ...]]:
+        prefix, below = path[: len(VERSION) + 1], path[len(VERSION) + 1 :]
+        if prefix != f"/{VERSION}":
+            raise NotFoundError(
+                f"this agent speaks {VERSION}, not {path.split('/')[1][:20]!r}",
+                hint="install the same version of cowdb on both sides",
+            )
+        for route in self.routes:
+            names = route.match(below) if route.method == method else None
+            if names is not None:
+                return route, names
+        raise NotFoundError(f"the agent knows no {method} {path[:100]}")
+
+    def _status(self, call: Call) -> StatusInfo:
+        store = self._context.store
+        branches = self.branches.listing(call.caller)
+        states: dict[str, int] = {}
+        for branch in branches:
+            states[branch["state"]] = states.get(branch["state"], 0) + 1
+        with store.transaction() as tx:
+            sources, snapshots, ports = len(tx.sources.all()), 0, len(tx.ports())
+            snapshots = sum(not item.implicit for item in tx.snapshots.all())
+        first, last = self._context.host.config.ports
+        found = binaries.find(self._context.host.config.bindirs)
+        return {
+            "version": __version__,
+            "agent": self._kind,
+            "pid": os.getpid(),
+            "pools": self.pools.listing(),
+            "sources": sources,
+            "snapshots": snapshots,
+            "branches": states,
+            "ports": {"first": first, "last": last, "used": ports},
+            "postgres": [item.version for _, item in sorted(found.items())],
+        }
+
+    def _openapi(self, call: Call) -> dict[str, Any]:
+        from cowdb.agent.http import openapi
+
+        return openapi.document(self.routes)
+
+
+def _decode(route: Route, body: bytes) -> Any:  # noqa: ANN401
+    if route.request is None:
+        return None
+    try:
+        return msgspec.json.decode(body or b"{}", type=route.request)
+    except msgspec.DecodeError as error:
+        raise InvalidError(f"the request is not valid: {error}") from error
+
+
+def failure(error: BaseException) -> CowdbError:
+    """Any exception as one that a client can be told; what was not foreseen is named as such."""
+    if isinstance(error, CowdbError):
+        return error
+    return CowdbError(
+        f"the agent failed: {type(error).__name__}",
+        hint="the agent's log has the details; please report this",
+    )

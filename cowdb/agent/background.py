@@ -1,0 +1,36 @@
+"""Work that nobody waits for (settling snapshots), one task after the other."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+
+log = logging.getLogger("cowdb.background")
+
+Task = Callable[[], None]
+
+
+class Background:
+    def __init__(self) -> None:
+        self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="background", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, task: Task) -> None:
+        self._tasks.put(task)
+
+    def stop(self) -> None:
+        """End after the task at work; those that wait are found again at the next start."""
+        self._tasks.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            try:
+                task()
+            except Exception:
+                log.exception("a background task failed")

@@ -1,0 +1,57 @@
+"""Steps on volumes: made, cloned, frozen, destroyed through the pool's driver."""
+
+from __future__ import annotations
+
+from cowdb.agent.effects.dispatch import do, undo
+from cowdb.agent.engines.postgres import binaries, control
+from cowdb.agent.host import Attempt, Host
+from cowdb.agent.steps import (
+    CloneVolume,
+    CreateVolume,
+    DestroyVolume,
+    FreezeVolume,
+    ReadControl,
+    SnapshotVolume,
+)
+from cowdb.agent.storage.protocol import VolumeId
+from cowdb.agent.system import user_of
+
+
+@do.register
+def _(step: CreateVolume, host: Host, attempt: Attempt) -> None:
+    host.pool(step.pool).create(VolumeId(step.volume), step.mark)
+
+
+@do.register
+def _(step: CloneVolume, host: Host, attempt: Attempt) -> None:
+    host.pool(step.pool).clone(VolumeId(step.snapshot), VolumeId(step.volume), step.mark)
+
+
+@do.register
+def _(step: SnapshotVolume, host: Host, attempt: Attempt) -> None:
+    host.pool(step.pool).snapshot(VolumeId(step.origin), VolumeId(step.volume), step.mark)
+
+
+@do.register
+def _(step: FreezeVolume, host: Host, attempt: Attempt) -> None:
+    host.pool(step.pool).freeze(VolumeId(step.volume))
+
+
+@do.register
+def _(step: DestroyVolume, host: Host, attempt: Attempt) -> None:
+    host.pool(step.pool).destroy(VolumeId(step.volume))
+    host.settings_file(step.volume).unlink(missing_ok=True)
+
+
+@do.register
+def _(step: ReadControl, host: Host, attempt: Attempt) -> None:
+    datadir = host.pool(step.pool).path(VolumeId(step.volume)) / step.data
+    tools = binaries.pick(host.config.bindirs, step.version)
+    attempt.control = control.read_control(datadir, tools, user_of(datadir.stat().st_uid))
+
+
+@undo.register(CreateVolume)
+@undo.register(CloneVolume)
+@undo.register(SnapshotVolume)
+def _(step: CreateVolume | CloneVolume | SnapshotVolume, host: Host, attempt: Attempt) -> None:
+    host.pool(step.pool).destroy(VolumeId(step.volume))

@@ -1,0 +1,1 @@
+"""Databases that cowdb can run: one folder for each."""

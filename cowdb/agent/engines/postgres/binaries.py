@@ -1,0 +1,105 @@
+"""The Postgres installations of this host, found by path or by `pg_config`."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from cowdb.agent import system
+from cowdb.errors import CommandError, InvalidError, ServerError
+
+OLDEST, NEWEST = 14, 18
+_VERSION = re.compile(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """:param version: as the server says it, such as "15.18"."""
+
+    directory: Path
+    version: str
+
+    @property
+    def major(self) -> int:
+        return int(self.version.partition(".")[0])
+
+    def __getitem__(self, program: str) -> Path:
+        return self.directory / program
+
+
+def _version_of(directory: Path) -> str | None:
+    program = directory / "postgres"
+    try:
+        stamp = program.stat()
+    except OSError:
+        return None
+    return _ask(str(program), stamp.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _ask(program: str, _modified: int) -> str | None:
+    """`postgres --version`, once for each state of the file."""
+    try:
+        text = system.run([program, "--version"], timeout=10).stdout
+    except CommandError:
+        return None
+    match = _VERSION.search(text)
+    return ".".join(part for part in match.groups() if part) if match else None
+
+
+def find(patterns: Sequence[str]) -> dict[int, Binaries]:
+    """By major, the newest minor of each; those that `patterns` (globs) name go before
+    `pg_config --bindir` when they are equal."""
+    directories = [Path(name) for pattern in patterns for name in sorted(glob.glob(pattern))]  # noqa: PTH207 (absolute patterns)
+    if config := shutil.which("pg_config"):
+        # Debian's pg_config is a wrapper that fails where no development package is installed.
+        with contextlib.suppress(CommandError):
+            directories.append(Path(system.run([config, "--bindir"], timeout=10).stdout.strip()))
+    found: dict[int, Binaries] = {}
+    for directory in directories:
+        version = _version_of(directory)
+        if version is None:
+            continue
+        binaries = Binaries(directory, version)
+        known = found.get(binaries.major)
+        if known is None or _key(version) > _key(known.version):
+            found[binaries.major] = binaries
+    return found
+
+
+def _key(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def pick(patterns: Sequence[str], version: str | None = None) -> Binaries:
+    """Binaries of the same major as `version` ("15", "15.18"), or the newest of the host.
+
+    :raises ServerError: none is installed.
+    :raises InvalidError: the version is no version.
+    """
+    installed = find(patterns)
+    usable = {major: item for major, item in installed.items() if OLDEST <= major <= NEWEST}
+    if version is None:
+        if not usable:
+            raise ServerError(
+                "no PostgreSQL server binaries are installed on this host",
+                hint="apt-get install postgresql, or set 'bindirs' in /etc/cowdb/config.toml",
+            )
+        return usable[max(usable)]
+    if not re.fullmatch(r"\d+(\.\d+)?", version):
+        raise InvalidError(f"{version!r} is not a PostgreSQL version", hint="such as 15")
+    major = int(version.partition(".")[0])
+    if major not in usable:
+        have = ", ".join(str(item) for item in sorted(usable)) or "none"
+        raise ServerError(
+            f"PostgreSQL {major} is needed and not installed (installed: {have})",
+            hint=f"install the PostgreSQL {major} server, or name its folder under 'bindirs' in "
+            "/etc/cowdb/config.toml",
+        )
+    return usable[major]

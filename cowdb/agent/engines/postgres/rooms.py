@@ -1,0 +1,97 @@
+"""A server's rooms outside its data directory, where its superuser cannot reach.
+
+STATE/servers/<id>/log             what the server prints; root's
+STATE/servers/<id>/pg_hba.conf     who may connect; root's, readable by the server
+STATE/servers/<id>/pg_ident.conf
+RUN/servers/<id>/                  the Unix socket; the server user's, 0700
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from cowdb.agent.system import OsUser
+from cowdb.config import Config
+
+# Peer on the socket lets root in as the superuser; everybody else, over TCP, needs a password.
+# "md5" accepts SCRAM verifiers too, and the inherited roles may have either.
+_HBA = "local all all peer map=cowdb\nhost all all 127.0.0.1/32 md5\n"
+_LOG_LIMIT = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    state: Path
+    sockets: Path
+
+    @property
+    def log(self) -> Path:
+        return self.state / "log"
+
+    @property
+    def hba(self) -> Path:
+        return self.state / "pg_hba.conf"
+
+    @property
+    def ident(self) -> Path:
+        return self.state / "pg_ident.conf"
+
+
+def rooms_of(config: Config, server_id: str) -> Rooms:
+    return Rooms(config.state_dir / "servers" / server_id, config.run_dir / "servers" / server_id)
+
+
+def make(rooms: Rooms, superuser: str, user: OsUser) -> None:
+    """Make both rooms; harmless when they are there (the run directory is lost in a reboot)."""
+    rooms.state.mkdir(parents=True, exist_ok=True, mode=0o755)
+    rooms.sockets.mkdir(parents=True, exist_ok=True, mode=0o755)
+    os.chown(rooms.sockets, user.uid, user.gid)
+    rooms.sockets.chmod(0o700)
+    _replace(rooms.hba, _HBA)
+    quoted = superuser.replace('"', '""')
+    _replace(rooms.ident, f'cowdb root "{quoted}"\n')
+
+
+def _replace(path: Path, text: str) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.chmod(0o644)
+    fresh.rename(path)
+
+
+def remove(rooms: Rooms) -> None:
+    """Remove both; harmless when they are gone. Neither holds anything that a server owns but
+    its socket and lock file, and rmtree follows no link."""
+    for directory in (rooms.state, rooms.sockets):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(directory)
+
+
+def open_log(rooms: Rooms) -> int:
+    """A descriptor to append to the log; a log past 16 MiB is set aside once as log.old."""
+    with contextlib.suppress(FileNotFoundError):
+        if rooms.log.stat().st_size > _LOG_LIMIT:
+            rooms.log.rename(rooms.log.with_suffix(".old"))
+    return os.open(rooms.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+
+
+def log_size(rooms: Rooms) -> int:
+    try:
+        return rooms.log.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def log_since(rooms: Rooms, offset: int, lines: int = 12) -> str:
+    """The last lines that the server printed after `offset` bytes."""
+    try:
+        with rooms.log.open("rb") as file:
+            file.seek(max(offset, rooms.log.stat().st_size - 16384))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+    return "\n".join(text.strip().splitlines()[-lines:])

@@ -1,0 +1,220 @@
+"""Start, stop and find again the server of one cluster.
+
+A start is the `postgres` program itself (pg_ctl would look every 100 ms): the kernel tells when
+postmaster.pid changes (inotify) and when the process ends (pidfd), and "ready" is believed only
+when a query over the socket has been answered by that very process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import inotify_simple
+import psycopg
+
+from cowdb.agent import processes
+from cowdb.agent.engines.postgres import admin, rooms
+from cowdb.agent.engines.postgres.binaries import Binaries
+from cowdb.agent.engines.postgres.control import read_pid_file
+from cowdb.agent.engines.postgres.rooms import Rooms
+from cowdb.agent.processes import Children
+from cowdb.agent.system import OsUser, spawn
+from cowdb.errors import ServerError, UnsoundError
+from cowdb.model import Process
+
+ALWAYS: Mapping[str, str] = {
+    "lc_messages": "C",  # a log that can be read whatever the source's language
+    "recovery_init_sync_method": "syncfs",  # one call, where "fsync" opens every file
+}
+FAST: Mapping[str, str] = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+}
+"""A branch that loses its host's power is made again from its snapshot."""
+
+_STOP_PATIENCE = 30.0  # seconds for a fast shutdown, then for an immediate one
+_STUCK = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Everything that a start needs.
+
+    :param settings: forced on the command line, above every file and ALTER SYSTEM.
+    """
+
+    datadir: Path
+    rooms: Rooms
+    port: int
+    host: str
+    user: OsUser
+    binaries: Binaries
+    superuser: str
+    settings: Mapping[str, str]
+
+
+def command(launch: Launch) -> list[str]:
+    """The argument list; holds no secret."""
+    fixed = {
+        "port": str(launch.port),
+        "listen_addresses": launch.host,
+        "unix_socket_directories": str(launch.rooms.sockets),
+        "unix_socket_permissions": "0700",
+        "hba_file": str(launch.rooms.hba),
+        "ident_file": str(launch.rooms.ident),
+    }
+    words = [str(launch.binaries["postgres"]), "-D", str(launch.datadir)]
+    for name, value in {**ALWAYS, **launch.settings, **fixed}.items():
+        words += ["-c", f"{name}={value}"]
+    return words
+
+
+def start(launch: Launch, children: Children, timeout: float) -> Process:
+    """Start the server and return once it has answered a query.
+
+    :param timeout: seconds to get ready; time spent in WAL recovery is not counted.
+    :raises ServerError: it died or got stuck; carries the last lines of its log.
+    """
+    rooms.make(launch.rooms, launch.superuser, launch.user)
+    before = rooms.log_size(launch.rooms)
+    log = rooms.open_log(launch.rooms)
+    watch = inotify_simple.INotify(nonblocking=True)
+    try:
+        # The data directory's parent is root's, so the path up to here cannot have been planted.
+        watch.add_watch(str(launch.datadir), inotify_simple.flags.MODIFY)
+        child = spawn(command(launch), user=launch.user, stdout=log, stderr=log, cwd=launch.datadir)
+        process = children.add(child)
+        try:
+            _await_ready(launch, process, watch, timeout)
+            _await_answer(launch, process, timeout)
+        except BaseException:
+            stop(launch, process, children, immediate=True)
+            raise
+        return process
+    except ServerError as error:
+        said = rooms.log_since(launch.rooms, before)
+        raise ServerError(
+            f"{error.message}; its log ends:\n{said}" if said else error.message, hint=error.hint
+        ) from error
+    finally:
+        watch.close()
+        os.close(log)
+
+
+def _await_ready(
+    launch: Launch, process: Process, watch: inotify_simple.INotify, timeout: float
+) -> None:
+    """Wait for "ready" in postmaster.pid, or for the end of the process."""
+    deadline = time.monotonic() + timeout
+    with processes.pidfd(process) as handle:
+        poll = select.poll()
+        poll.register(watch.fileno(), select.POLLIN)
+        if handle is not None:
+            poll.register(handle, select.POLLIN)
+        while True:
+            status = _status(launch.datadir, process)
+            if status in ("ready", "standby"):
+                return
+            if not processes.alive(process):
+                raise ServerError("the server died while it started")
+            if status == "starting":  # in recovery: as long as its WAL takes
+                deadline = time.monotonic() + timeout
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise ServerError(f"the server was not ready after {timeout:g} s")
+            # An event that came between the look and the poll is still queued, so none is lost;
+            # the bound is for filesystems that would not report.
+            poll.poll(min(left, 1.0) * 1000)
+            watch.read(timeout=0)
+
+
+def _status(datadir: Path, process: Process) -> str:
+    try:
+        found = read_pid_file(datadir)
+    except UnsoundError:  # being replaced by something that is not a plain file
+        return ""
+    return found.status if found and found.pid == process.pid else ""
+
+
+def _await_answer(launch: Launch, process: Process, timeout: float) -> None:
+    """The first query. "ready" precedes the last few things that a server does before it takes
+    connections, so a refusal is tried again for as long as the process lives."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            with admin.session(launch.rooms.sockets, launch.port, launch.superuser, process) as db:
+                db.execute("select 1")
+                return
+        except psycopg.OperationalError as error:
+            if not processes.alive(process) or time.monotonic() > deadline:
+                raise ServerError(
+                    f"the server does not answer: {str(error).strip().splitlines()[-1]}"
+                ) from error
+            processes.wait(process, 0.002)
+
+
+def find(datadir: Path) -> Process | None:
+    """The server that runs on a data directory right now: by its lock file and because it works
+    in that directory, since a pid in a copied or stale file may be anybody's."""
+    found = read_pid_file(datadir)
+    if found is None:
+        return None
+    process = processes.identify(found.pid)
+    if process is None:
+        return None
+    with contextlib.suppress(OSError):
+        if os.readlink(f"/proc/{process.pid}/cwd") == str(datadir.resolve()):  # noqa: PTH115
+            return process
+    return None
+
+
+def stop(
+    launch: Launch, process: Process | None, children: Children, *, immediate: bool = False
+) -> None:
+    """Stop the server; when this returns no process of it is left.
+
+    :param immediate: without a shutdown checkpoint, for what is to be thrown away.
+    :raises ServerError: something survived even SIGKILL.
+    """
+    if process is not None:
+        processes.resume(process)  # a paused process handles no signal
+        number = signal.SIGQUIT if immediate else signal.SIGINT
+        if processes.send(process, number) and not processes.wait(process, _STOP_PATIENCE):
+            processes.send(process, signal.SIGQUIT)
+            processes.wait(process, _STUCK)
+        if processes.alive(process):
+            processes.send(process, signal.SIGKILL)
+            processes.wait(process, _STUCK)
+    children.reap()
+    if process is None or (process.boot and not _gone(launch.datadir)):
+        _sweep(launch.datadir)
+
+
+def _gone(datadir: Path) -> bool:
+    """A clean end removes postmaster.pid as its last act, and then no backend is left."""
+    try:
+        return read_pid_file(datadir) is None
+    except (OSError, UnsoundError):
+        return False
+
+
+def _sweep(datadir: Path) -> None:
+    """End the orphans of a killed postmaster: they work in the data directory."""
+    deadline = time.monotonic() + _STUCK
+    while left := processes.working_in(datadir):
+        if time.monotonic() > deadline:
+            raise ServerError(
+                f"process {left[0]} still works in {datadir}", hint=f"kill -9 {left[0]}"
+            )
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)

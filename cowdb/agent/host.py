@@ -1,0 +1,51 @@
+"""What every effect works with: one value that the composing place makes once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cowdb.agent.engines.postgres.control import Control
+from cowdb.agent.processes import Children
+from cowdb.agent.secrets import Keyring
+from cowdb.agent.storage.protocol import Pool
+from cowdb.agent.system import OsUser
+from cowdb.config import Config
+from cowdb.model import Process
+
+Report = Callable[[str, int | None, int | None], None]
+"""(what is being done, how much of it is done, of how much) as an operation goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """:param pool: the open pool of that id; raises PoolMissingError.
+    :param user: the OS user that servers run as."""
+
+    config: Config
+    pool: Callable[[str], Pool]
+    keyring: Keyring
+    children: Children
+    user: OsUser
+
+    def settings_file(self, snapshot: str) -> Path:
+        """Settings of an attached source as they were at a snapshot; root's alone, since an
+        application may keep a secret in a setting of its own."""
+        return self.config.state_dir / "snapshots" / f"{snapshot}.conf"
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One run of a plan: what its steps are given beside the plan, and what they learn.
+
+    :param secrets: such as the password of a `--dsn`; never journaled.
+    """
+
+    report: Report = lambda what, done, total: None
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    process: Process | None = None
+    control: Control | None = None
+    quarantined: list[str] = field(default_factory=list)
+    backup: bool = False

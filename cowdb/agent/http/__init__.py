@@ -1,0 +1,1 @@
+"""The API over HTTP/JSON on a Unix socket."""

@@ -1,0 +1,168 @@
+"""Run a plan under the journal: intent, steps, commit, cleanup; or everything taken back.
+
+prepare(tx)  checks the request, changes the records, returns the intent; one transaction
+             with the journal's entry
+steps        effects, in order; a failure undoes those that began, newest first
+commit(tx)   the records as they are now; one transaction with "committed"
+cleanup      effects that only go forward
+settle_records, one transaction with "done"
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from cowdb.agent import effects, journal
+from cowdb.agent.host import Attempt, Host
+from cowdb.agent.journal import Operation
+from cowdb.agent.steps import AnyStep, Plan
+from cowdb.agent.store import Store, Transaction
+from cowdb.errors import BusyError, CowdbError
+
+log = logging.getLogger("cowdb.operations")
+
+PATIENCE = 60.0  # seconds that an operation waits for another one on the same object
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """:param target: the name that people know; `subject`: the id of the record."""
+
+    kind: str
+    target: str
+    subject: str
+    plan: Plan
+
+
+class Claims:
+    """One operation at a time on each object. In memory: there is one agent on a host."""
+
+    def __init__(self) -> None:
+        self._held: set[str] = set()
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def hold(self, subject: str, name: str, patience: float = PATIENCE) -> Iterator[None]:
+        """:raises BusyError: somebody else held it for longer than `patience` seconds."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: subject not in self._held, patience):
+                raise BusyError(
+                    f"another operation is at work on {name!r}", hint="try again when it is done"
+                )
+            self._held.add(subject)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held.discard(subject)
+                self._changed.notify_all()
+
+
+class Operations:
+    def __init__(self, store: Store, host: Host) -> None:
+        self.store, self.host = store, host
+
+    def run(
+        self,
+        caller: str,
+        prepare: Callable[[Transaction], Intent],
+        commit: Callable[[Transaction, Attempt], None],
+        attempt: Attempt,
+    ) -> None:
+        """:raises CowdbError: what a step raised, after everything was taken back."""
+        with self.store.transaction() as tx:
+            intent = prepare(tx)
+            operation = journal.begin(
+                tx, intent.kind, intent.target, intent.subject, caller, intent.plan,
+                datetime.now(UTC),
+            )  # fmt: skip
+        _say(operation, "begun", caller=caller)
+        self._forward(operation, commit, attempt)
+        self.clean_up(operation, attempt)
+
+    def _forward(
+        self,
+        operation: Operation,
+        commit: Callable[[Transaction, Attempt], None],
+        attempt: Attempt,
+    ) -> None:
+        begun: list[AnyStep] = []
+        try:
+            for step in operation.plan.steps:
+                begun.append(step)
+                self._do(step, attempt)
+            with self.store.transaction() as tx:
+                commit(tx, attempt)
+                journal.mark(tx, operation, "committed")
+        except BaseException as error:
+            self.take_back(operation, begun, attempt, _reason(error))
+            raise
+
+    def _do(self, step: AnyStep, attempt: Attempt) -> None:
+        attempt.report(step.describe(), None, None)
+        before = time.perf_counter()
+        effects.do(step, self.host, attempt)
+        took = (time.perf_counter() - before) * 1000
+        name = type(step).__name__
+        attempt.timings[name] = attempt.timings.get(name, 0.0) + took
+
+    def take_back(
+        self, operation: Operation, begun: Sequence[AnyStep], attempt: Attempt, reason: str
+    ) -> None:
+        """Undo newest first. A step that cannot be undone stops nothing: the others are undone
+        all the same, and the journal keeps the operation as failed for doctor."""
+        faults = []
+        for step in reversed(begun):
+            try:
+                effects.undo(step, self.host, attempt)
+            except (CowdbError, OSError) as error:
+                faults.append(f"{step.describe()}: {_reason(error)}")
+                log.warning("undo failed", extra={"operation": operation.id, "reason": faults[-1]})
+        with self.store.transaction() as tx:
+            if faults:
+                journal.mark(tx, operation, "failed", f"{reason}; not undone: {'; '.join(faults)}")
+            else:
+                settle_records(tx, operation.subject)
+                journal.mark(tx, operation, "undone", reason)
+        _say(operation, "failed" if faults else "undone", reason=reason)
+
+    def clean_up(self, operation: Operation, attempt: Attempt) -> None:
+        """Finish a committed operation. What fails here stays committed: the next start, or
+        doctor, tries again."""
+        for step in operation.plan.cleanup:
+            self._do(step, attempt)
+        with self.store.transaction() as tx:
+            settle_records(tx, operation.subject)
+            journal.mark(tx, operation, "done")
+        _say(operation, "done")
+
+
+def settle_records(tx: Transaction, subject: str) -> None:
+    """Bring a record to rest when its operation is over: what was being made or removed goes,
+    what was being changed, or is being loaded by its user, stays."""
+    branch = tx.branches.get(subject)
+    if branch is not None and branch.state == "resetting":
+        tx.branches.put(replace(branch, state="ready"))
+    for table in (tx.branches, tx.snapshots, tx.sources):
+        record = table.get(subject)
+        if record is not None and record.state in ("creating", "deleting"):
+            table.delete(subject)
+            tx.release(subject)
+
+
+def _reason(error: BaseException) -> str:
+    return error.message if isinstance(error, CowdbError) else f"{type(error).__name__}: {error}"
+
+
+def _say(operation: Operation, event: str, **more: str) -> None:
+    log.info(
+        "%s %s %s", operation.kind, operation.target, event,
+        extra={"operation": operation.id, "kind": operation.kind,
+               "target": operation.target, **more},
+    )  # fmt: skip

@@ -1,0 +1,277 @@
+"""Plans, made from records alone: pure, so that they can be printed (`--dry-run`), compared and
+tested without a filesystem."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cowdb.agent.steps import (
+    AnyStep,
+    BaseBackup,
+    Checkpoint,
+    CloneVolume,
+    CreateDatabase,
+    CreateVolume,
+    DestroyVolume,
+    Foreign,
+    FreezeVolume,
+    InitCluster,
+    MakeRooms,
+    PauseServer,
+    Plan,
+    Quarantine,
+    ReadControl,
+    RemoveRooms,
+    ResumeServer,
+    SealServer,
+    Server,
+    SnapshotSource,
+    SnapshotVolume,
+    StartServer,
+    StartSource,
+    StopServer,
+    StopSource,
+)
+from cowdb.model import BranchRecord, Cluster, SnapshotRecord, SourceRecord
+
+SETTLE_PORT = 5432  # only names the socket file in a private directory
+
+
+def _mark(role: str, name: str, **more: str) -> dict[str, str]:
+    """What a volume says about itself on disk."""
+    return {"role": role, "name": name, **more}
+
+
+def server_of(record: BranchRecord | SourceRecord) -> Server:
+    """The server of a branch or of a managed source."""
+    if isinstance(record, BranchRecord):
+        return Server(name=record.name, cluster=record.cluster, branch=True)
+    assert record.cluster is not None
+    return Server(name=record.name, cluster=record.cluster, branch=False)
+
+
+def foreign_of(source: SourceRecord) -> Foreign:
+    return Foreign(name=source.name, datadir=source.datadir, superuser=source.superuser)
+
+
+def create_branch(branch: BranchRecord, snapshot: SnapshotRecord) -> Plan:
+    """From the settled volume where there is one, else from the raw one with all that a first
+    start needs."""
+    server = server_of(branch)
+    return Plan(
+        steps=(
+            *_fresh_copy(server, snapshot, _mark("branch", branch.name, snapshot=snapshot.id)),
+            MakeRooms(server=server),
+            StartServer(server=server),
+            SealServer(server=server, sever=snapshot.settled is None),
+        )
+    )
+
+
+def _fresh_copy(
+    server: Server, snapshot: SnapshotRecord, mark: dict[str, str]
+) -> tuple[AnyStep, ...]:
+    clone = CloneVolume(
+        pool=snapshot.pool,
+        snapshot=snapshot.settled or snapshot.id,
+        volume=server.cluster.volume,
+        mark=mark,
+    )
+    if snapshot.settled:
+        return (clone,)
+    return (clone, Quarantine(server=server, parts=snapshot.parts, settings_of=snapshot.id))
+
+
+def reset_branch(branch: BranchRecord, snapshot: SnapshotRecord, fresh: Cluster) -> Plan:
+    """The new copy is complete before the old server stops, and the old copy goes only once the
+    new one answers: a full pool leaves the branch as it was."""
+    old = server_of(branch)
+    new = Server(name=branch.name, cluster=replace(fresh, process=None), branch=True)
+    return Plan(
+        steps=(
+            *_fresh_copy(new, snapshot, _mark("branch", branch.name, snapshot=snapshot.id)),
+            StopServer(server=old, immediate=True, restart=branch.cluster.wanted == "running"),
+            StartServer(server=new),
+            SealServer(server=new, sever=snapshot.settled is None),
+        ),
+        cleanup=(DestroyVolume(pool=old.cluster.pool, volume=old.cluster.volume),),
+    )
+
+
+def remove_branch(branch: BranchRecord, garbage: SnapshotRecord | None) -> Plan:
+    """:param garbage: the implicit snapshot that only this branch came from."""
+    cleanup = _remove_server(server_of(branch))
+    if garbage is not None:
+        cleanup += remove_snapshot(garbage).cleanup
+    return Plan(cleanup=cleanup)
+
+
+def _remove_server(server: Server) -> tuple[AnyStep, ...]:
+    return (
+        StopServer(server=server, immediate=True),
+        DestroyVolume(pool=server.cluster.pool, volume=server.cluster.volume),
+        RemoveRooms(id=server.cluster.id),
+    )
+
+
+def snapshot_cluster(
+    snapshot: SnapshotRecord, server: Server, *, running: bool, ordered: bool
+) -> Plan:
+    """A snapshot of a server that cowdb runs.
+
+    :param ordered: the pool's snapshots keep the order of writes; else the server stands still
+        for the moment of the snapshot, since it may run without fsync.
+    """
+    take = SnapshotVolume(
+        pool=snapshot.pool,
+        origin=server.cluster.volume,
+        volume=snapshot.id,
+        mark=_snapshot_mark(snapshot),
+    )
+    steps: tuple[AnyStep, ...] = (take,)
+    if running and snapshot.mode == "stop":
+        steps = (StopServer(server=server, restart=True), take, StartServer(server=server))
+    elif running:
+        if not ordered:
+            steps = (PauseServer(server=server), take, ResumeServer(server=server))
+        if snapshot.mode == "checkpoint":
+            steps = (Checkpoint(server=server), *steps)
+    return Plan(steps=(*steps, _read_control(snapshot)))
+
+
+def _snapshot_mark(snapshot: SnapshotRecord) -> dict[str, str]:
+    return _mark("snapshot", f"{snapshot.parent_name}@{snapshot.name}", parent=snapshot.parent)
+
+
+def _read_control(snapshot: SnapshotRecord) -> ReadControl:
+    return ReadControl(
+        pool=snapshot.pool, volume=snapshot.id, data=snapshot.data, version=snapshot.version
+    )
+
+
+def snapshot_attached(snapshot: SnapshotRecord, source: Foreign) -> Plan:
+    """A snapshot of a source that somebody else runs."""
+    take = SnapshotSource(
+        pool=snapshot.pool,
+        source=source,
+        volume=snapshot.id,
+        mark=_snapshot_mark(snapshot),
+        mode=snapshot.mode,
+    )
+    steps: tuple[AnyStep, ...] = (take,)
+    if snapshot.mode == "stop":
+        steps = (
+            StopSource(source=source, snapshot=snapshot.id),
+            take,
+            StartSource(source=source),
+        )
+    return Plan(steps=(*steps, _read_control(snapshot)))
+
+
+def settle(snapshot: SnapshotRecord, settled: str) -> Plan:
+    """A scratch clone recovers, loses its wires and shuts down cleanly; frozen, it is what
+    branches are cloned from. The original stays."""
+    server = Server(
+        name=f"{snapshot.parent_name}@{snapshot.name}",
+        cluster=settling_cluster(snapshot, settled),
+        branch=True,
+        private=True,
+    )
+    return Plan(
+        steps=(
+            CloneVolume(
+                pool=snapshot.pool,
+                snapshot=snapshot.id,
+                volume=settled,
+                mark=_mark("settled", f"{snapshot.parent_name}@{snapshot.name}", of=snapshot.id),
+            ),
+            Quarantine(server=server, parts=snapshot.parts, settings_of=snapshot.id),
+            MakeRooms(server=server),
+            StartServer(server=server),
+            SealServer(server=server),
+            StopServer(server=server),
+            FreezeVolume(pool=snapshot.pool, volume=settled),
+        ),
+        cleanup=(RemoveRooms(id=settled),),
+    )
+
+
+def settling_cluster(snapshot: SnapshotRecord, settled: str) -> Cluster:
+    return Cluster(
+        id=settled,
+        pool=snapshot.pool,
+        volume=settled,
+        data=snapshot.data,
+        port=SETTLE_PORT,
+        version=snapshot.version,
+        superuser=snapshot.superuser,
+        database=snapshot.database,
+        durable=True,  # branches will trust it after a power cut, too
+    )
+
+
+def remove_snapshot(snapshot: SnapshotRecord) -> Plan:
+    volumes = [snapshot.settled, snapshot.id] if snapshot.settled else [snapshot.id]
+    return Plan(
+        cleanup=tuple(DestroyVolume(pool=snapshot.pool, volume=volume) for volume in volumes)
+    )
+
+
+def create_managed(source: SourceRecord) -> Plan:
+    """An empty source with one empty database."""
+    server = server_of(source)
+    return Plan(
+        steps=(
+            _source_volume(source),
+            InitCluster(server=server),
+            MakeRooms(server=server),
+            StartServer(server=server),
+            SealServer(server=server, sever=False),
+            CreateDatabase(server=server),
+        )
+    )
+
+
+def copy_managed(
+    source: SourceRecord, conninfo: str, tablespaces: tuple[tuple[str, str], ...]
+) -> Plan:
+    """A source copied from another server by pg_basebackup, its wires cut like a branch's.
+
+    :param conninfo: without a password.
+    :param tablespaces: (where it is on the remote host, where it goes in the volume).
+    """
+    server = server_of(source)
+    return Plan(
+        steps=(
+            _source_volume(source),
+            BaseBackup(server=server, conninfo=conninfo, tablespaces=tablespaces),
+            Quarantine(
+                server=server,
+                parts=tuple((inside, inside) for _, inside in tablespaces),
+                settings_of=source.id,
+            ),
+            MakeRooms(server=server),
+            StartServer(server=server),
+            SealServer(server=server),
+        )
+    )  # fmt: skip
+
+
+def _source_volume(source: SourceRecord) -> CreateVolume:
+    assert source.cluster is not None
+    return CreateVolume(
+        pool=source.pool, volume=source.cluster.volume, mark=_mark("source", source.name)
+    )
+
+
+def remove_source(source: SourceRecord) -> Plan:
+    """An attached source is only forgotten; it was never cowdb's."""
+    return Plan(cleanup=_remove_server(server_of(source)) if source.cluster else ())
+
+
+def start_server(server: Server) -> Plan:
+    return Plan(steps=(StartServer(server=server),))
+
+
+def stop_server(server: Server) -> Plan:
+    return Plan(steps=(StopServer(server=server, restart=True),))

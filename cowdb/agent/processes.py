@@ -1,0 +1,169 @@
+"""Server processes, named by pid and start time, so that a reused pid is never mistaken.
+
+Signals go through a pidfd that is opened before the identity is checked: what passed the check
+is what gets the signal. Waiting is an event on that descriptor, also for processes that are not
+our children (the agent adopts servers that an earlier agent started).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from cowdb.errors import ServerError
+from cowdb.model import Process
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+_STATE, _PARENT, _STARTED = 0, 1, 19  # positions in /proc/PID/stat after the command's name
+
+
+def _stat(pid: int) -> list[str] | None:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return text.rpartition(")")[2].split()
+
+
+def identify(pid: int) -> Process | None:
+    """The identity of a living process, None for a dead one or a zombie."""
+    stat = _stat(pid)
+    if stat is None or stat[_STATE] in "ZX":
+        return None
+    return Process(pid=pid, started=int(stat[_STARTED]), boot=_BOOT)
+
+
+def alive(process: Process | None) -> bool:
+    return process is not None and identify(process.pid) == process
+
+
+def parent_of(pid: int) -> int:
+    """The parent's pid, 0 when the process is gone."""
+    stat = _stat(pid)
+    return int(stat[_PARENT]) if stat else 0
+
+
+@contextlib.contextmanager
+def pidfd(process: Process) -> Iterator[int | None]:
+    """A descriptor that becomes readable when the process ends; None when it has ended."""
+    try:
+        handle = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        yield None
+        return
+    try:
+        yield handle if alive(process) else None
+    finally:
+        os.close(handle)
+
+
+def send(process: Process, number: signal.Signals) -> bool:
+    """Signal exactly this process; False when it is gone."""
+    with pidfd(process) as handle:
+        if handle is None:
+            return False
+        try:
+            signal.pidfd_send_signal(handle, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+
+def wait(process: Process, timeout: float) -> bool:
+    """Wait for the end of a process; False when it still runs after `timeout` seconds."""
+    with pidfd(process) as handle:
+        if handle is None:
+            return True
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        return bool(poll.poll(timeout * 1000))
+
+
+def children(pid: int) -> list[int]:
+    """Direct children by pid; empty when the process is gone."""
+    found: list[int] = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += [int(word) for word in (task / "children").read_text().split()]
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """Children of children, to any depth."""
+    below = children(pid)
+    return below + [deeper for child in below for deeper in descendants(child)]
+
+
+def working_in(directory: Path) -> list[int]:
+    """Pids of processes whose working directory is `directory`: a Postgres process of that
+    data directory, also when its postmaster was killed and its backends have not noticed."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if os.readlink(entry / "cwd") == str(directory):  # noqa: PTH115
+                    found.append(int(entry.name))
+    return found
+
+
+def pause(process: Process, timeout: float = 10.0) -> None:
+    """Stop a server and all its children where they are (SIGSTOP), and return when they stand.
+
+    The parent first, so that it forks no more. A process inside the kernel stops when its
+    system call ends, hence the look at each one's state.
+
+    :raises ServerError: something still runs after `timeout` seconds; everything goes on then.
+    """
+    send(process, signal.SIGSTOP)
+    pids = [process.pid, *descendants(process.pid)]
+    for pid in pids[1:]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    deadline = time.monotonic() + timeout
+    while moving := [pid for pid in pids if (stat := _stat(pid)) and stat[_STATE] not in "TtZX"]:
+        if time.monotonic() > deadline:
+            resume(process)
+            raise ServerError(f"process {moving[0]} of the server could not be paused")
+        time.sleep(0.0005)  # the kernel has no event for "has stopped" for other people's children
+
+
+def resume(process: Process) -> None:
+    """Let a paused server go on; harmless for one that is not paused."""
+    if not alive(process):
+        return
+    for pid in reversed([process.pid, *descendants(process.pid)]):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+class Children:
+    """The processes that this agent itself started, so that none stays a zombie."""
+
+    def __init__(self) -> None:
+        self._started: dict[int, subprocess.Popen[bytes]] = {}
+
+    def add(self, child: subprocess.Popen[bytes]) -> Process:
+        """Remember a child; raises ServerError when it has already died."""
+        self._started[child.pid] = child
+        found = identify(child.pid)
+        if found is None:
+            code = child.wait()
+            raise ServerError(f"the server died at once (exit status {code})")
+        return found
+
+    def reap(self) -> None:
+        for pid, child in list(self._started.items()):
+            if child.poll() is not None:
+                self._started.pop(pid, None)
+
+    def release(self) -> None:
+        """Forget them without ending them: they outlive the agent, init inherits them."""
+        for child in self._started.values():
+            child.returncode = 0  # or its destructor would warn of a running child
+        self._started.clear()

@@ -1,0 +1,81 @@
+"""What a client may ask, as the agent reads it: validated here, strange fields refused.
+
+Names travel, never paths or commands; the exceptions (an attached directory, a pool) are root's.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from cowdb.wire import Mode
+
+Name = Annotated[str, msgspec.Meta(max_length=200)]
+Seconds = Annotated[int, msgspec.Meta(ge=1, le=366 * 86400)]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request's body."""
+
+
+class InitPool(Request, frozen=True, kw_only=True):
+    """:param path: a directory on a copy-on-write filesystem; None makes a loop file.
+    :param size: bytes of the loop file.
+    :param allow_copy: accept a filesystem that copies every block."""
+
+    path: str | None = None
+    size: Annotated[int, msgspec.Meta(ge=2**28)] = 20 * 2**30
+    driver: Literal["btrfs", "reflink"] | None = None
+    allow_copy: bool = False
+
+
+class RemovePools(Request, frozen=True, kw_only=True):
+    """Everything that cowdb made on this host goes: branches, snapshots, sources, pools."""
+
+
+class AddSource(Request, frozen=True, kw_only=True):
+    """:param attach: a data directory that somebody else runs.
+    :param dsn: another server, to be copied by pg_basebackup.
+    :param loading: the caller will load it now; it is removed when the caller dies first.
+    :param superuser: for `attach`, the role that the OS user maps to when not its own name."""
+
+    name: Name
+    attach: str | None = None
+    dsn: str | None = None
+    loading: bool = False
+    database: Name | None = None
+    superuser: Name | None = None
+    version: Name | None = None
+    port: int | None = None
+
+
+class CreateSnapshot(Request, frozen=True, kw_only=True):
+    """:param settle: wait until branches of it start without recovery."""
+
+    ref: Name
+    mode: Mode = "checkpoint"
+    settle: bool = False
+    protected: bool = False
+
+
+class CreateBranch(Request, frozen=True, kw_only=True):
+    """:param origin: a snapshot, or a bare source or branch."""
+
+    name: Name
+    origin: Name
+    port: int | None = None
+    ttl_seconds: Seconds | None = None
+    hidden: bool = False
+
+
+class Protect(Request, frozen=True, kw_only=True):
+    protected: bool = True
+
+
+class Empty(Request, frozen=True, kw_only=True):
+    """No field."""
+
+
+class Repair(Request, frozen=True, kw_only=True):
+    repair: bool = False

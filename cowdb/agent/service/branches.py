@@ -1,0 +1,307 @@
+"""Branches: made, listed, reset, stopped, started, removed, kept."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import timedelta
+
+from cowdb.agent import plan, ports
+from cowdb.agent.effects.servers import LOOPBACK
+from cowdb.agent.host import Attempt, Report
+from cowdb.agent.operations import Intent
+from cowdb.agent.policy import Caller, require_owner
+from cowdb.agent.requests import CreateBranch
+from cowdb.agent.service import views
+from cowdb.agent.service.context import (
+    Context,
+    find_branch,
+    find_snapshot,
+    new_id,
+    require_ready,
+    timings,
+)
+from cowdb.agent.service.snapshots import Snapshots
+from cowdb.agent.store import Transaction
+from cowdb.errors import ConflictError
+from cowdb.model import BranchRecord, Cluster, SnapshotRecord, Wanted
+from cowdb.names import branch_name, parse_ref
+from cowdb.wire import BranchInfo
+
+
+class Branches:
+    def __init__(self, context: Context, snapshots: Snapshots) -> None:
+        self._context, self._snapshots = context, snapshots
+
+    def create(self, request: CreateBranch, caller: Caller, report: Report) -> BranchInfo:
+        """:raises ConflictError: the name or port is taken. NotFoundError: the origin is not
+        there. PoolFullError, ServerError: nothing is left behind."""
+        before = time.perf_counter()
+        if not request.hidden:
+            branch_name(request.name)
+        with self._context.store.transaction() as tx:
+            self._require_free(tx, request.name)
+        ref = parse_ref(request.origin)
+        attempt = Attempt(report=report)
+        if ref.snapshot is not None:
+            return self._create(request, request.origin, None, caller, attempt, before)
+        implicit = self._snapshots.take_implicit(ref.parent, caller, attempt)
+        try:
+            return self._create(request, request.origin, implicit, caller, attempt, before)
+        except BaseException:
+            self._snapshots.discard(implicit, caller)
+            raise
+
+    def _require_free(self, tx: Transaction, name: str) -> None:
+        """Say early, before a snapshot is taken for nothing, that the name is taken."""
+        taken = tx.owner_of_name(name)
+        if taken:
+            raise ConflictError(
+                f"there is already a {taken[0]} named {name!r}",
+                hint=f"choose another name, or: cowdb {taken[0]} rm {name}",
+            )
+
+    def _create(
+        self,
+        request: CreateBranch,
+        origin: str,
+        implicit: str | None,
+        caller: Caller,
+        attempt: Attempt,
+        before: float,
+    ) -> BranchInfo:
+        branch_id = new_id("br")
+
+        def prepare(tx: Transaction) -> Intent:
+            snapshot = tx.snapshots.get(implicit) if implicit else find_snapshot(tx, origin)
+            assert snapshot is not None
+            require_ready(snapshot, f"snapshot {origin!r}")
+            self._context.pools.require_room(snapshot.pool)
+            tx.claim_name(request.name, "branch", branch_id)
+            port = self._port(tx, request.port, branch_id)
+            branch = self._record(request, snapshot, branch_id, port, caller)
+            tx.branches.put(branch)
+            return Intent("branch create", request.name, branch_id,
+                          plan.create_branch(branch, snapshot))  # fmt: skip
+
+        def commit(tx: Transaction, done: Attempt) -> None:
+            branch = tx.branches.get(branch_id)
+            assert branch is not None
+            snapshot = tx.snapshots.get(branch.snapshot)
+            took = timings(done.timings, (time.perf_counter() - before) * 1000)
+            tx.branches.put(
+                replace(
+                    branch,
+                    state="ready",
+                    cluster=replace(branch.cluster, process=done.process),
+                    quarantined=(*(snapshot.quarantined if snapshot else ()), *done.quarantined),
+                    timings=took,
+                )
+            )
+
+        self._context.operations.run(caller.name, prepare, commit, attempt)
+        return self.show(request.name, caller, sizes=False)
+
+    def _port(self, tx: Transaction, wanted: int | None, owner: str) -> int:
+        span, taken = self._context.host.config.ports, tx.ports()
+        port = (
+            ports.require(wanted, taken, LOOPBACK)
+            if wanted is not None
+            else ports.choose(span, taken, LOOPBACK)
+        )
+        tx.claim_port(port, owner)
+        return port
+
+    def _record(
+        self, request: CreateBranch, snapshot: SnapshotRecord, branch_id: str, port: int,
+        caller: Caller,
+    ) -> BranchRecord:  # fmt: skip
+        now = self._context.now()
+        ttl = request.ttl_seconds
+        return BranchRecord(
+            id=branch_id,
+            name=request.name,
+            snapshot=snapshot.id,
+            state="creating",
+            cluster=Cluster(
+                id=branch_id,
+                pool=snapshot.pool,
+                volume=branch_id,
+                data=snapshot.data,
+                port=port,
+                version=snapshot.version,
+                superuser=snapshot.superuser,
+                database=snapshot.database,
+                durable=False,
+            ),
+            owner_uid=caller.uid,
+            created_at=now,
+            expires_at=now + timedelta(seconds=ttl) if ttl else None,
+            hidden=request.hidden,
+        )
+
+    def show(self, name: str, caller: Caller, *, sizes: bool = True) -> BranchInfo:
+        with self._context.store.transaction() as tx:
+            branch = find_branch(tx, name)
+            return views.branch_info(tx, branch, self._context.host, caller, sizes=sizes)
+
+    def listing(self, caller: Caller, *, sizes: bool = False) -> list[BranchInfo]:
+        with self._context.store.transaction() as tx:
+            return [
+                views.branch_info(tx, branch, self._context.host, caller, sizes=sizes)
+                for branch in tx.branches.all()
+                if not branch.hidden
+            ]
+
+    def remove(self, name: str, caller: Caller, report: Report) -> None:
+        """:raises ConflictError: it is protected, or other branches come from it."""
+        branch = self._owned(name, caller, f"remove branch {name!r}")
+        with self._context.claims.hold(branch.id, name):
+            self._remove(branch.id, caller.name, Attempt(report=report))
+
+    def _remove(self, branch_id: str, caller: str, attempt: Attempt) -> None:
+        garbage: list[SnapshotRecord] = []
+
+        def prepare(tx: Transaction) -> Intent:
+            branch = _existing(tx, branch_id)
+            require_ready(branch, f"branch {branch.name!r}")
+            _refuse_protected(branch)
+            _refuse_dependents(tx, branch)
+            garbage[:] = self._garbage_after(tx, branch)
+            tx.branches.put(replace(branch, state="deleting"))
+            for snapshot in garbage:
+                tx.snapshots.put(replace(snapshot, state="deleting"))
+            removal = plan.remove_branch(branch, garbage[0] if garbage else None)
+            return Intent("branch rm", branch.name, branch_id, removal)
+
+        self._context.operations.run(caller, prepare, lambda tx, done: None, attempt)
+        self._snapshots.forget([snapshot.id for snapshot in garbage])
+
+    def _garbage_after(self, tx: Transaction, branch: BranchRecord) -> list[SnapshotRecord]:
+        """The implicit snapshot that nobody but this branch comes from."""
+        snapshot = tx.snapshots.get(branch.snapshot)
+        others = [item for item in tx.branches.all("snapshot = ?", branch.snapshot)
+                  if item.id != branch.id]  # fmt: skip
+        ours = snapshot is not None and snapshot.implicit and snapshot.state == "ready"
+        return [snapshot] if snapshot and ours and not others else []
+
+    def reset(self, name: str, caller: Caller, report: Report) -> BranchInfo:
+        """Back to the snapshot, with the same port and DSN."""
+        before = time.perf_counter()
+        branch_id = self._owned(name, caller, f"reset branch {name!r}").id
+        attempt = Attempt(report=report)
+        fresh_volume = new_id("br")
+
+        def prepare(tx: Transaction) -> Intent:
+            branch = _existing(tx, branch_id)
+            require_ready(branch, f"branch {name!r}")
+            _refuse_protected(branch)
+            snapshot = tx.snapshots.get(branch.snapshot)
+            assert snapshot is not None
+            self._context.pools.require_room(snapshot.pool)
+            tx.branches.put(replace(branch, state="resetting"))
+            fresh = replace(branch.cluster, volume=fresh_volume, wanted="running")
+            return Intent("branch reset", name, branch_id,
+                          plan.reset_branch(branch, snapshot, fresh))  # fmt: skip
+
+        def commit(tx: Transaction, done: Attempt) -> None:
+            branch = _existing(tx, branch_id)
+            cluster = replace(
+                branch.cluster, volume=fresh_volume, wanted="running", process=done.process
+            )
+            took = timings(done.timings, (time.perf_counter() - before) * 1000)
+            tx.branches.put(replace(branch, cluster=cluster, timings=took))
+
+        with self._context.claims.hold(branch_id, name):
+            self._context.operations.run(caller.name, prepare, commit, attempt)
+        return self.show(name, caller, sizes=False)
+
+    def stop(self, name: str, caller: Caller, report: Report) -> BranchInfo:
+        return self._switch(name, caller, report, running=False)
+
+    def start(self, name: str, caller: Caller, report: Report) -> BranchInfo:
+        """On its own port; raises PortError when something else took it meanwhile."""
+        return self._switch(name, caller, report, running=True)
+
+    def _switch(self, name: str, caller: Caller, report: Report, *, running: bool) -> BranchInfo:
+        verb = "start" if running else "stop"
+        branch_id = self._owned(name, caller, f"{verb} branch {name!r}").id
+
+        def prepare(tx: Transaction) -> Intent:
+            branch = _existing(tx, branch_id)
+            require_ready(branch, f"branch {name!r}")
+            server = plan.server_of(branch)
+            steps = plan.start_server(server) if running else plan.stop_server(server)
+            return Intent(f"branch {verb}", name, branch_id, steps)
+
+        def commit(tx: Transaction, done: Attempt) -> None:
+            branch = _existing(tx, branch_id)
+            wanted: Wanted = "running" if running else "stopped"
+            cluster = replace(branch.cluster, wanted=wanted, process=done.process)
+            tx.branches.put(replace(branch, cluster=cluster))
+
+        with self._context.claims.hold(branch_id, name):
+            self._context.operations.run(caller.name, prepare, commit, Attempt(report=report))
+        return self.show(name, caller, sizes=False)
+
+    def protect(self, name: str, caller: Caller, *, protected: bool) -> BranchInfo:
+        self._owned(name, caller, f"protect branch {name!r}")
+        with self._context.store.transaction() as tx:
+            tx.branches.put(replace(find_branch(tx, name), protected=protected))
+        return self.show(name, caller, sizes=False)
+
+    def expire(self) -> None:
+        """Remove what has outlived its time to live; the protected and those that others come
+        from stay until that is no longer so."""
+        now = self._context.now()
+        with self._context.store.transaction() as tx:
+            due = [
+                branch for branch in tx.branches.all()
+                if branch.expires_at and branch.expires_at <= now and branch.state == "ready"
+                and not branch.protected and not _dependents(tx, branch)
+            ]  # fmt: skip
+        for branch in due:
+            with self._context.claims.hold(branch.id, branch.name):
+                self._remove(branch.id, "expiry", Attempt())
+
+    def _owned(self, name: str, caller: Caller, what: str) -> BranchRecord:
+        with self._context.store.transaction() as tx:
+            branch = find_branch(tx, name)
+        require_owner(caller, branch.owner_uid, what)
+        return branch
+
+
+def _existing(tx: Transaction, branch_id: str) -> BranchRecord:
+    """The branch as it is now that we hold it; whoever held it before may have removed it."""
+    branch = tx.branches.get(branch_id)
+    if branch is None:
+        raise ConflictError("the branch was removed meanwhile", hint="cowdb branch list")
+    return branch
+
+
+def _refuse_protected(branch: BranchRecord) -> None:
+    if branch.protected:
+        raise ConflictError(
+            f"branch {branch.name!r} is protected",
+            hint=f"cowdb branch protect {branch.name} --off",
+        )
+
+
+def _dependents(tx: Transaction, branch: BranchRecord) -> list[str]:
+    """What comes from this branch: named snapshots, and branches of implicit ones."""
+    found = []
+    for snapshot in tx.snapshots.all("parent = ?", branch.id):
+        if not snapshot.implicit:
+            found.append(f"snapshot {snapshot.parent_name}@{snapshot.name}")
+        else:
+            found += [f"branch {item.name}" for item in
+                      tx.branches.all("snapshot = ?", snapshot.id)]  # fmt: skip
+    return found
+
+
+def _refuse_dependents(tx: Transaction, branch: BranchRecord) -> None:
+    if found := _dependents(tx, branch):
+        raise ConflictError(
+            f"branch {branch.name!r} cannot go: {', '.join(found)} come from it",
+            hint=f"remove {found[0]} first",
+        )

@@ -1,0 +1,99 @@
+"""What the use cases share: the store, the host, and the way operations run."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from cowdb.agent.host import Host
+from cowdb.agent.operations import Claims, Operations
+from cowdb.agent.pools import Pools
+from cowdb.agent.store import Store, Transaction
+from cowdb.errors import BusyError, NotFoundError
+from cowdb.model import BranchRecord, SnapshotRecord, SourceRecord
+from cowdb.names import parse_snapshot_ref
+
+STEP_NAMES = {
+    "CloneVolume": "clone",
+    "SnapshotVolume": "snapshot",
+    "SnapshotSource": "snapshot",
+    "StartServer": "start",
+    "StopServer": "stop",
+    "SealServer": "seal",
+    "Quarantine": "quarantine",
+    "Checkpoint": "checkpoint",
+    "InitCluster": "initdb",
+    "BaseBackup": "copy",
+    "CreateVolume": "volume",
+    "DestroyVolume": "destroy",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """:param now: the clock, in UTC.
+    :param in_background: runs something later; at once where nobody would run it later."""
+
+    store: Store
+    host: Host
+    pools: Pools
+    operations: Operations
+    claims: Claims
+    now: Callable[[], datetime]
+    in_background: Callable[[Callable[[], None]], None]
+
+
+def new_id(kind: str) -> str:
+    """An id for a record and its volume, never used again."""
+    return f"{kind}-{secrets.token_hex(6)}"
+
+
+def timings(steps: dict[str, float], total: float) -> dict[str, float]:
+    """Milliseconds by the names that `timings_ms` promises."""
+    named = {STEP_NAMES[step]: round(took, 2) for step, took in steps.items() if step in STEP_NAMES}
+    return {"total": round(total, 2), **named}
+
+
+def find_branch(tx: Transaction, name: str) -> BranchRecord:
+    owner = tx.owner_of_name(name)
+    branch = tx.branches.get(owner[1]) if owner and owner[0] == "branch" else None
+    if branch is None:
+        raise NotFoundError(f"there is no branch {name!r}", hint="cowdb branch list")
+    return branch
+
+
+def find_source(tx: Transaction, name: str) -> SourceRecord:
+    owner = tx.owner_of_name(name)
+    source = tx.sources.get(owner[1]) if owner and owner[0] == "source" else None
+    if source is None:
+        raise NotFoundError(f"there is no source {name!r}", hint="cowdb source list")
+    return source
+
+
+def find_parent(tx: Transaction, name: str) -> SourceRecord | BranchRecord:
+    """What a bare name in a reference stands for."""
+    owner = tx.owner_of_name(name)
+    if owner is None:
+        raise NotFoundError(
+            f"there is no source or branch {name!r}",
+            hint="cowdb source list, or cowdb branch list",
+        )
+    return find_source(tx, name) if owner[0] == "source" else find_branch(tx, name)
+
+
+def find_snapshot(tx: Transaction, ref: str) -> SnapshotRecord:
+    """By its reference, or by its id."""
+    parent_name, name = parse_snapshot_ref(ref)
+    parent = find_parent(tx, parent_name)
+    found = tx.snapshots.all("parent = ? and name = ?", parent.id, name)
+    if not found:
+        raise NotFoundError(f"there is no snapshot {ref!r}", hint="cowdb snapshot list")
+    return found[0]
+
+
+def require_ready(record: SourceRecord | BranchRecord | SnapshotRecord, label: str) -> None:
+    """:raises BusyError: it is being made, changed or removed."""
+    if record.state != "ready":
+        raise BusyError(f"{label} is {record.state} right now", hint="try again when it is done")

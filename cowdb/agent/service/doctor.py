@@ -1,0 +1,207 @@
+"""`cowdb doctor`: what was meant beside what is, and the way to make them agree.
+
+Repair removes only what carries cowdb's mark for this pool and belongs to no record.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cowdb.agent import journal, recover
+from cowdb.agent.effects import do
+from cowdb.agent.engines.postgres import binaries
+from cowdb.agent.host import Attempt
+from cowdb.agent.policy import Caller, require_root
+from cowdb.agent.service.context import Context
+from cowdb.agent.steps import DestroyVolume, RemoveRooms
+from cowdb.agent.storage.protocol import VolumeId
+from cowdb.agent.system import group_id
+from cowdb.errors import CowdbError, StorageError
+from cowdb.wire import Finding
+
+_FULL = 0.95
+
+
+class Doctor:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def examine(self, caller: Caller, *, repair: bool) -> list[Finding]:
+        if repair:
+            require_root(caller, "repair")
+        checks: tuple[Callable[[bool], Iterator[Finding]], ...] = (
+            self._installation, self._pools, self._operations, self._volumes,
+            self._records, self._rooms, self._servers,
+        )  # fmt: skip
+        return [finding for check in checks for finding in check(repair)]
+
+    def _installation(self, repair: bool) -> Iterator[Finding]:
+        config = self._context.host.config
+        found = binaries.find(config.bindirs)
+        versions = ", ".join(item.version for _, item in sorted(found.items()))
+        if found:
+            yield _ok("postgres", f"server binaries: {versions}")
+        else:
+            yield _problem("postgres", "no server binaries", "apt-get install postgresql")
+        if group_id(config.group) is None:
+            yield _warning(
+                f"group {config.group}",
+                "does not exist, so only root can reach the agent",
+                f"groupadd --system {config.group}",
+            )
+
+    def _pools(self, repair: bool) -> Iterator[Finding]:
+        if repair:
+            recover.mount_images(self._context)
+        records = self._context.pools.records()
+        if not records:
+            yield _warning("pool", "this host has none", "cowdb init")
+        for record in records:
+            try:
+                space = self._context.pools.get(record.id).space()
+            except StorageError as error:
+                yield _problem(f"pool {record.path}", error.message, error.hint)
+                continue
+            used = 1 - space.free / space.total
+            say = _warning if used > _FULL else _ok
+            yield say(f"pool {record.path}", f"{record.driver}, {used:.0%} used", "")
+
+    def _operations(self, repair: bool) -> Iterator[Finding]:
+        if repair:
+            for fault in recover.finish_operations(self._context):
+                yield _problem("operation", fault, "see the agent's log")
+            return
+        for operation in journal.unfinished(self._context.store):
+            if operation.state == "failed":
+                label = f"operation {operation.id} ({operation.kind} {operation.target})"
+                yield _problem(label, operation.error or "failed", "cowdb doctor --repair")
+
+    def _volumes(self, repair: bool) -> Iterator[Finding]:
+        """Volumes with cowdb's mark that no record knows."""
+        for record in self._context.pools.records():
+            try:
+                volumes = self._context.pools.get(record.id).list()
+            except StorageError:
+                continue  # said above
+            for volume in volumes:
+                if volume.id in self._known_volumes():
+                    continue
+                label = f"volume {volume.id} ({volume.mark.get('name', 'no name')})"
+                if repair:
+                    step = DestroyVolume(pool=record.id, volume=volume.id)
+                    yield self._repaired(label, "no record knows it", step)
+                else:
+                    yield _problem(label, "no record knows it", "cowdb doctor --repair removes it")
+
+    def _known_volumes(self) -> set[str]:
+        """Of records, and of operations at work, which may be ahead of the records."""
+        with self._context.store.transaction() as tx:
+            known = {item.cluster.volume for item in tx.branches.all()}
+            known |= {item.cluster.volume for item in tx.sources.all() if item.cluster}
+            for snapshot in tx.snapshots.all():
+                known |= {snapshot.id} | ({snapshot.settled} if snapshot.settled else set())
+        for operation in journal.unfinished(self._context.store):
+            for step in (*operation.plan.steps, *operation.plan.cleanup):
+                known.add(getattr(step, "volume", ""))
+        return known
+
+    def _records(self, repair: bool) -> Iterator[Finding]:
+        """Records whose volume is not there."""
+        with self._context.store.transaction() as tx:
+            wanted = [(item.name, item.cluster.pool, item.cluster.volume, item.id)
+                      for item in tx.branches.all() if item.state == "ready"]  # fmt: skip
+            wanted += [(f"{item.parent_name}@{item.name}", item.pool, item.id, item.id)
+                       for item in tx.snapshots.all() if item.state == "ready"]  # fmt: skip
+            wanted += [(item.name, item.pool, item.cluster.volume, item.id)
+                       for item in tx.sources.all()
+                       if item.cluster and item.state == "ready"]  # fmt: skip
+        for name, pool, volume, record in wanted:
+            try:
+                there = self._context.pools.get(pool).path(VolumeId(volume)).is_dir()
+            except CowdbError:
+                continue  # the pool is missing, which was said above
+            if there:
+                continue
+            if repair and self._forget(record):
+                yield _fixed(name, "its volume is gone", "forgot it")
+            else:
+                yield _problem(name, "its volume is gone", "cowdb doctor --repair forgets it")
+
+    def _forget(self, record: str) -> bool:
+        """Drop a record that nothing else depends on."""
+        with self._context.store.transaction() as tx:
+            if tx.snapshots.all("parent = ?", record) or tx.branches.all("snapshot = ?", record):
+                return False
+            for table in (tx.branches, tx.snapshots, tx.sources):
+                table.delete(record)
+            tx.release(record)
+        do(RemoveRooms(id=record), self._context.host, Attempt())
+        return True
+
+    def _rooms(self, repair: bool) -> Iterator[Finding]:
+        """Logs and sockets of servers that are no more."""
+        config = self._context.host.config
+        with self._context.store.transaction() as tx:
+            known = {item.id for item in tx.branches.all()}
+            known |= {item.id for item in tx.sources.all()}
+        known |= self._known_volumes()
+        for base in (config.state_dir / "servers", config.run_dir / "servers"):
+            for entry in sorted(base.iterdir()) if base.is_dir() else ():
+                if entry.name in known:
+                    continue
+                if repair:
+                    yield self._repaired(str(entry), "no server's", RemoveRooms(id=entry.name))
+                else:
+                    yield _problem(str(entry), "no server's", "cowdb doctor --repair removes it")
+
+    def _servers(self, repair: bool) -> Iterator[Finding]:
+        """Processes that work in a pool and belong to no record."""
+        known = self._known_volumes()
+        for record in self._context.pools.records():
+            base = Path(record.path) / "volumes"
+            for pid, volume in _working_beneath(base):
+                if volume not in known:
+                    yield _problem(
+                        f"process {pid}", f"works in volume {volume}, which no record knows",
+                        "cowdb doctor --repair removes the volume; then it ends",
+                    )  # fmt: skip
+        if repair:
+            recover.adopt_servers(self._context)
+
+    def _repaired(self, label: str, message: str, step: DestroyVolume | RemoveRooms) -> Finding:
+        try:
+            do(step, self._context.host, Attempt())
+        except (CowdbError, OSError) as error:
+            return _problem(label, f"{message}, and it could not be removed: {error}", "")
+        return _fixed(label, message, "removed it")
+
+
+def _working_beneath(base: Path) -> Iterator[tuple[int, str]]:
+    """(pid, volume) of processes whose working directory lies beneath a pool's volumes."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            directory = Path(os.readlink(entry / "cwd"))  # noqa: PTH115
+        except OSError:
+            continue
+        if directory.is_relative_to(base) and directory != base:
+            yield int(entry.name), directory.relative_to(base).parts[0]
+
+
+def _ok(subject: str, message: str, _: str = "") -> Finding:
+    return {"level": "ok", "subject": subject, "message": message, "repair": ""}
+
+
+def _warning(subject: str, message: str, repair: str) -> Finding:
+    return {"level": "warning", "subject": subject, "message": message, "repair": repair}
+
+
+def _problem(subject: str, message: str, repair: str) -> Finding:
+    return {"level": "problem", "subject": subject, "message": message, "repair": repair}
+
+
+def _fixed(subject: str, message: str, repair: str) -> Finding:
+    return {"level": "warning", "subject": subject, "message": message, "repair": repair}

@@ -1,0 +1,291 @@
+"""Snapshots: taken of sources and branches, settled in the background, kept, removed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from cowdb.agent import plan
+from cowdb.agent.effects.servers import process_of
+from cowdb.agent.engines.postgres import attached
+from cowdb.agent.engines.postgres.quarantine import inspect_links
+from cowdb.agent.host import Attempt, Report
+from cowdb.agent.operations import Intent
+from cowdb.agent.policy import Caller, require_owner
+from cowdb.agent.requests import CreateSnapshot
+from cowdb.agent.service import views
+from cowdb.agent.service.context import (
+    Context,
+    find_parent,
+    find_snapshot,
+    new_id,
+    require_ready,
+    timings,
+)
+from cowdb.agent.steps import Plan
+from cowdb.agent.storage.protocol import VolumeId
+from cowdb.agent.store import Transaction
+from cowdb.errors import ConflictError, CowdbError, UnsoundError
+from cowdb.model import BranchRecord, Cluster, SnapshotRecord, SourceRecord
+from cowdb.names import SnapshotName, parse_snapshot_ref
+from cowdb.wire import Mode, SnapshotInfo
+
+log = logging.getLogger("cowdb.snapshots")
+SNAPSHOT_PATIENCE = 600.0  # seconds: snapshots of one parent are taken one after the other
+
+
+class Snapshots:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def create(self, request: CreateSnapshot, caller: Caller, report: Report) -> SnapshotInfo:
+        """:raises UnsoundError: no snapshot of this could be recovered to a sound database."""
+        parent, name = parse_snapshot_ref(request.ref)
+        taken = self._take(
+            parent, name, request.mode, caller, Attempt(report=report), request.protected
+        )
+        if request.settle:
+            self.settle(taken, report)
+        else:
+            self._context.in_background(lambda: self._settle_quietly(taken))
+        with self._context.store.transaction() as tx:
+            snapshot = tx.snapshots.get(taken)
+            assert snapshot is not None
+            return views.snapshot_info(tx, snapshot, self._context.host, sizes=False)
+
+    def take_implicit(self, parent: str, caller: Caller, attempt: Attempt) -> str:
+        """A snapshot for one branch; goes when that goes. Returns its id."""
+        stamp = f"_{self._context.now():%Y%m%dT%H%M%S}-{new_id('i')}"  # no user can write this name
+        return self._take(parent, SnapshotName(stamp), "checkpoint", caller, attempt, False)
+
+    def _take(
+        self, parent: str, name: SnapshotName, mode: Mode, caller: Caller, attempt: Attempt,
+        protected: bool,
+    ) -> str:  # fmt: skip
+        before = time.perf_counter()
+        with self._context.store.transaction() as tx:
+            subject = find_parent(tx, parent).id
+        snapshot_id = new_id("sn")
+
+        def prepare(tx: Transaction) -> Intent:
+            origin = find_parent(tx, parent)
+            require_ready(origin, f"{parent!r}")
+            if tx.snapshots.all("parent = ? and name = ?", origin.id, name):
+                raise ConflictError(
+                    f"there is already a snapshot {parent}@{name}",
+                    hint=f"cowdb snapshot rm {parent}@{name}, or choose another name",
+                )
+            snapshot = self._record(tx, origin, snapshot_id, name, mode, caller, protected)
+            self._context.pools.require_room(snapshot.pool)
+            tx.snapshots.put(snapshot)
+            steps = self._plan(origin, snapshot)
+            return Intent("snapshot create", f"{parent}@{name}", snapshot_id, steps)
+
+        def commit(tx: Transaction, done: Attempt) -> None:
+            snapshot = tx.snapshots.get(snapshot_id)
+            assert snapshot is not None and done.control is not None
+            tx.snapshots.put(
+                replace(
+                    snapshot,
+                    state="ready",
+                    lsn=done.control.lsn,
+                    timeline=done.control.timeline,
+                    system_identifier=done.control.system_identifier,
+                    consistency=_consistency(done),
+                    quarantined=tuple(done.quarantined),
+                    timings=timings(done.timings, (time.perf_counter() - before) * 1000),
+                )
+            )
+            _note_restart(tx, parent, done)
+
+        with self._context.claims.hold(subject, parent, SNAPSHOT_PATIENCE):
+            self._context.operations.run(caller.name, prepare, commit, attempt)
+        return snapshot_id
+
+    def _record(
+        self, tx: Transaction, origin: SourceRecord | BranchRecord, snapshot_id: str, name: str,
+        mode: Mode, caller: Caller, protected: bool,
+    ) -> SnapshotRecord:  # fmt: skip
+        cluster = origin.cluster
+        if isinstance(origin, BranchRecord):
+            ancestor = tx.snapshots.get(origin.snapshot)
+            assert ancestor is not None
+            source = ancestor.source
+        else:
+            source = origin.id
+        if cluster is None:
+            assert isinstance(origin, SourceRecord)
+            pool, data, parts = self._survey(origin)
+            known: SourceRecord | Cluster = origin
+        else:
+            pool, data, parts = cluster.pool, cluster.data, ()
+            known = cluster
+        return SnapshotRecord(
+            id=snapshot_id,
+            name=name,
+            parent=origin.id,
+            parent_name=origin.name,
+            source=source,
+            state="creating",
+            pool=pool,
+            data=data,
+            parts=parts,
+            mode=mode,
+            consistency="crash-consistent",
+            implicit=name.startswith("_"),
+            protected=protected,
+            version=known.version,
+            superuser=known.superuser,
+            database=known.database,
+            owner_uid=caller.uid,
+            created_at=self._context.now(),
+        )
+
+    def _survey(self, source: SourceRecord) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+        """(pool, data directory in the volume, parts) of an attached source as it is now."""
+        territory = attached.territory(attached.resolve(Path(source.datadir)))
+        record, enclosure = self._context.pools.for_paths(territory.paths)
+        parts = tuple((str(part.origin), str(part.inside)) for part in enclosure.parts)
+        return record.id, parts[0][1], parts
+
+    def _plan(self, origin: SourceRecord | BranchRecord, snapshot: SnapshotRecord) -> Plan:
+        if origin.cluster is None:
+            assert isinstance(origin, SourceRecord)
+            return plan.snapshot_attached(snapshot, plan.foreign_of(origin))
+        server = plan.server_of(origin)
+        pool = self._context.pools.get(snapshot.pool)
+        tree = pool.path(VolumeId(origin.cluster.volume))
+        if outside := inspect_links(tree, PurePosixPath(snapshot.data)):
+            raise UnsoundError(
+                f"{origin.name!r} keeps files outside its volume: {outside[0]}",
+                hint="move that tablespace into the default one, or drop it",
+            )
+        running = process_of(server, self._context.host) is not None
+        return plan.snapshot_cluster(snapshot, server, running=running, ordered=pool.ordered)
+
+    def settle(self, snapshot_id: str, report: Report) -> None:
+        """Recover a scratch clone once, so that branches start without replaying WAL."""
+        settled = new_id("se")
+        with self._context.store.transaction() as tx:
+            found = tx.snapshots.get(snapshot_id)
+            if found is None or found.settled or found.state != "ready":
+                return
+            label = f"{found.parent_name}@{found.name}"
+
+        def prepare(tx: Transaction) -> Intent:
+            snapshot = tx.snapshots.get(snapshot_id)
+            if snapshot is None:
+                raise ConflictError(f"snapshot {label!r} was removed meanwhile")
+            self._context.pools.require_room(snapshot.pool)
+            return Intent("snapshot settle", label, snapshot_id, plan.settle(snapshot, settled))
+
+        def commit(tx: Transaction, done: Attempt) -> None:
+            snapshot = tx.snapshots.get(snapshot_id)
+            assert snapshot is not None
+            cut = (*snapshot.quarantined, *done.quarantined)
+            tx.snapshots.put(replace(snapshot, settled=settled, quarantined=cut))
+
+        with self._context.claims.hold(snapshot_id, label):
+            self._context.operations.run("agent", prepare, commit, Attempt(report=report))
+
+    def _settle_quietly(self, snapshot_id: str) -> None:
+        """In the background nobody waits for the outcome: the journal and the log keep it, and
+        branches start from the raw snapshot."""
+        try:
+            self.settle(snapshot_id, lambda what, done, total: None)
+        except CowdbError as error:
+            log.warning("not settled: %s", error.message, extra={"target": snapshot_id})
+
+    def settle_all(self) -> None:
+        """What an agent that ended did not get to."""
+        with self._context.store.transaction() as tx:
+            waiting = [item.id for item in tx.snapshots.all()
+                       if not item.settled and not item.implicit
+                       and item.state == "ready"]  # fmt: skip
+        for snapshot_id in waiting:
+            self._settle_quietly(snapshot_id)
+
+    def remove(self, ref: str, caller: Caller, report: Report) -> None:
+        """:raises ConflictError: it is protected, or branches come from it."""
+        with self._context.store.transaction() as tx:
+            snapshot = find_snapshot(tx, ref)
+        require_owner(caller, snapshot.owner_uid, f"remove snapshot {ref!r}")
+        with self._context.claims.hold(snapshot.id, ref):
+            self._remove(snapshot.id, caller.name, Attempt(report=report))
+
+    def _remove(self, snapshot_id: str, caller: str, attempt: Attempt) -> None:
+        def prepare(tx: Transaction) -> Intent:
+            snapshot = tx.snapshots.get(snapshot_id)
+            if snapshot is None:
+                raise ConflictError("the snapshot was removed meanwhile")
+            label = f"{snapshot.parent_name}@{snapshot.name}"
+            require_ready(snapshot, f"snapshot {label!r}")
+            if snapshot.protected:
+                raise ConflictError(
+                    f"snapshot {label!r} is protected", hint=f"cowdb snapshot protect {label} --off"
+                )
+            if branches := tx.branches.all("snapshot = ?", snapshot_id):
+                names = ", ".join(branch.name for branch in branches)
+                raise ConflictError(
+                    f"snapshot {label!r} cannot go: branch {names} comes from it",
+                    hint=f"cowdb branch rm {branches[0].name}",
+                )
+            tx.snapshots.put(replace(snapshot, state="deleting"))
+            return Intent("snapshot rm", label, snapshot_id, plan.remove_snapshot(snapshot))
+
+        self._context.operations.run(caller, prepare, lambda tx, done: None, attempt)
+
+    def discard(self, snapshot_id: str, caller: Caller) -> None:
+        """Remove an implicit snapshot whose branch was not made."""
+        with self._context.claims.hold(snapshot_id, snapshot_id):
+            self._remove(snapshot_id, caller.name, Attempt())
+
+    def forget(self, snapshot_ids: list[str]) -> None:
+        """Drop the records of implicit snapshots whose volumes went with their branch."""
+        with self._context.store.transaction() as tx:
+            for snapshot_id in snapshot_ids:
+                tx.snapshots.delete(snapshot_id)
+
+    def protect(self, ref: str, caller: Caller, *, protected: bool) -> SnapshotInfo:
+        with self._context.store.transaction() as tx:
+            snapshot = find_snapshot(tx, ref)
+            require_owner(caller, snapshot.owner_uid, f"protect snapshot {ref!r}")
+            changed = replace(snapshot, protected=protected)
+            tx.snapshots.put(changed)
+            return views.snapshot_info(tx, changed, self._context.host, sizes=False)
+
+    def show(self, ref: str, caller: Caller) -> SnapshotInfo:
+        with self._context.store.transaction() as tx:
+            found = find_snapshot(tx, ref)
+            return views.snapshot_info(tx, found, self._context.host, sizes=True)
+
+    def listing(self, *, sizes: bool = False) -> list[SnapshotInfo]:
+        with self._context.store.transaction() as tx:
+            return [
+                views.snapshot_info(tx, snapshot, self._context.host, sizes=sizes)
+                for snapshot in tx.snapshots.all()
+                if not snapshot.implicit
+            ]
+
+
+def _consistency(done: Attempt) -> Literal["crash-consistent", "clean", "backup"]:
+    if done.backup:
+        return "backup"
+    return "clean" if done.control and done.control.clean else "crash-consistent"
+
+
+def _note_restart(tx: Transaction, parent: str, done: Attempt) -> None:
+    """A snapshot by stopping leaves a new server process behind."""
+    if done.process is None:
+        return
+    origin = find_parent(tx, parent)
+    if origin.cluster is None:
+        return
+    cluster = replace(origin.cluster, process=done.process)
+    if isinstance(origin, BranchRecord):
+        tx.branches.put(replace(origin, cluster=cluster))
+    else:
+        tx.sources.put(replace(origin, cluster=cluster))

@@ -1,0 +1,149 @@
+"""Records as the JSON that the contract promises (wire.py)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from urllib.parse import quote
+
+from cowdb.agent.effects.servers import LOOPBACK, process_of
+from cowdb.agent.host import Host
+from cowdb.agent.plan import server_of
+from cowdb.agent.policy import Caller, owns
+from cowdb.agent.pools import Pools
+from cowdb.agent.storage.protocol import VolumeId
+from cowdb.agent.store import Transaction
+from cowdb.agent.system import user_of
+from cowdb.errors import StorageError
+from cowdb.model import BranchRecord, Cluster, PoolRecord, SnapshotRecord, SourceRecord
+from cowdb.wire import BranchInfo, PoolInfo, ServerState, SnapshotInfo, SourceInfo
+
+
+def iso(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None
+
+
+def when(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def dsn(cluster: Cluster, host: Host, *, secret: bool) -> str:
+    """Works as it stands over TCP; without its password for those who do not own it."""
+    user, database = quote(cluster.superuser, safe=""), quote(cluster.database, safe="")
+    password = f":{host.keyring.password(cluster.id)}" if secret else ""
+    return f"postgresql://{user}{password}@{LOOPBACK}:{cluster.port}/{database}"
+
+
+def server_state(record: BranchRecord | SourceRecord, host: Host) -> ServerState:
+    """What the host shows, unless an operation is at work."""
+    if record.state != "ready":
+        return record.state
+    cluster = record.cluster
+    if cluster is None:
+        return "stopped"
+    if process_of(server_of(record), host) is not None:
+        return "running"
+    return "stopped" if cluster.wanted == "stopped" else "crashed"
+
+
+def branch_info(
+    tx: Transaction, branch: BranchRecord, host: Host, caller: Caller, *, sizes: bool
+) -> BranchInfo:
+    snapshot = tx.snapshots.get(branch.snapshot)
+    source = tx.sources.get(snapshot.source) if snapshot else None
+    cluster = branch.cluster
+    tree = host.pool(cluster.pool).path(VolumeId(cluster.volume))
+    return {
+        "name": branch.name,
+        "source": source.name if source else "",
+        "parent": snapshot.parent_name if snapshot else "",
+        "snapshot": f"{snapshot.parent_name}@{snapshot.name}" if snapshot else "",
+        "state": server_state(branch, host),
+        "port": cluster.port,
+        "dsn": dsn(cluster, host, secret=owns(caller, branch.owner_uid)),
+        "datadir": str(tree / cluster.data),
+        "database": cluster.database,
+        "pg_version": cluster.version,
+        "created_at": when(branch.created_at),
+        "expires_at": iso(branch.expires_at),
+        "protected": branch.protected,
+        "owner": user_of(branch.owner_uid).name,
+        "used_bytes": _used(host, cluster.pool, cluster.volume) if sizes else None,
+        "quarantined": list(branch.quarantined),
+        "timings_ms": branch.timings,
+    }
+
+
+def _used(host: Host, pool: str, volume: str) -> int | None:
+    try:
+        return host.pool(pool).used_bytes(VolumeId(volume))
+    except StorageError:  # gone meanwhile, or the pool is: the state says so
+        return None
+
+
+def snapshot_info(
+    tx: Transaction, snapshot: SnapshotRecord, host: Host, *, sizes: bool
+) -> SnapshotInfo:
+    branches = tx.branches.all("snapshot = ?", snapshot.id)
+    return {
+        "ref": f"{snapshot.parent_name}@{snapshot.name}",
+        "mode": snapshot.mode,
+        "settled": snapshot.settled is not None,
+        "lsn": snapshot.lsn,
+        "timeline": snapshot.timeline,
+        "system_identifier": snapshot.system_identifier,
+        "created_at": when(snapshot.created_at),
+        "used_bytes": _used(host, snapshot.pool, snapshot.id) if sizes else None,
+        "protected": snapshot.protected,
+        "pg_version": snapshot.version,
+        "branches": [branch.name for branch in branches if not branch.hidden],
+        "consistency": snapshot.consistency,
+        "timings_ms": snapshot.timings,
+    }
+
+
+def source_info(
+    source: SourceRecord,
+    host: Host,
+    caller: Caller,
+    attached: tuple[ServerState, int | None, str | None] | None,
+) -> SourceInfo:
+    """:param attached: (state, port, DSN) of a source that somebody else runs."""
+    cluster = source.cluster
+    if cluster is not None:
+        tree = host.pool(cluster.pool).path(VolumeId(cluster.volume))
+        state, port = server_state(source, host), cluster.port
+        address: str | None = dsn(cluster, host, secret=owns(caller, source.owner_uid))
+        datadir = str(tree / cluster.data)
+    else:
+        state, found, address = attached or ("stopped", None, None)
+        port, datadir = found or 0, source.datadir
+    return {
+        "name": source.name,
+        "kind": source.kind,
+        "state": state,
+        "port": port or None,
+        "dsn": address,
+        "datadir": datadir,
+        "pg_version": source.version,
+        "database": source.database,
+        "pool": source.pool,
+        "created_at": when(source.created_at),
+        "owner": user_of(source.owner_uid).name,
+        "timings_ms": source.timings,
+    }
+
+
+def pool_info(record: PoolRecord, pools: Pools) -> PoolInfo:
+    try:
+        space = pools.get(record.id).space()
+    except StorageError:
+        space = None
+    return {
+        "id": record.id,
+        "driver": record.driver,
+        "path": record.path,
+        "total_bytes": space.total if space else None,
+        "free_bytes": space.free if space else None,
+        "state": "ready" if space else "missing",
+        "image": record.image,
+    }

@@ -1,0 +1,1 @@
+"""Copy-on-write volumes: one Protocol, one file for each filesystem."""

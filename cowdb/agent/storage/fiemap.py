@@ -1,0 +1,105 @@
+"""Where the blocks of a file are, and which of them it shares with other files: FS_IOC_FIEMAP.
+
+Layouts: struct fiemap and struct fiemap_extent, linux/fiemap.h.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cowdb.agent.storage.kernel import ioctl
+
+_FIEMAP = 0xC020660B
+_SYNC = 1  # write the file out first
+_LAST, _SHARED = 0x1, 0x2000
+# start, length (u64), flags, number mapped, room for how many, reserved (u32)
+_HEAD = struct.Struct("<2Q4I")
+# position in the file, position on disk, length, 2 reserved (u64), flags, 3 reserved (u32)
+_EXTENT = struct.Struct("<5Q4I")
+DEPTH = 64  # of directories that are looked into
+_ROOM = 512  # extents for one call
+
+
+@dataclass(frozen=True, slots=True)
+class MappedExtent:
+    """:param shared: another file, or another snapshot's file, has these blocks too."""
+
+    position: int
+    disk: int
+    length: int
+    shared: bool
+
+
+def extents(fd: int, *, flush: bool = True) -> Iterator[MappedExtent]:
+    """The pieces of an open file; raises OSError(EOPNOTSUPP) where there is no such map."""
+    start = 0
+    buffer = bytearray(_HEAD.size + _ROOM * _EXTENT.size)
+    while True:
+        flags = _SYNC if flush else 0
+        _HEAD.pack_into(buffer, 0, start, 2**64 - 1 - start, flags, 0, _ROOM, 0)
+        ioctl(fd, _FIEMAP, buffer)
+        count = _HEAD.unpack_from(buffer)[3]
+        if not count:
+            return
+        found = [
+            _EXTENT.unpack_from(buffer, _HEAD.size + each * _EXTENT.size) for each in range(count)
+        ]
+        for position, disk, length, _, _, marks, *_ in found:
+            yield MappedExtent(position, disk, length, bool(marks & _SHARED))
+            if marks & _LAST:
+                return
+            start = position + length
+
+
+def own_bytes(fd: int) -> int:
+    """Bytes of an open file in blocks that nobody else has."""
+    try:
+        return sum(extent.length for extent in extents(fd) if not extent.shared)
+    except OSError as error:
+        if error.errno not in {errno.EOPNOTSUPP, errno.ENOTTY}:
+            raise
+        return os.fstat(fd).st_blocks * 512  # no such map (tmpfs): nothing is shared there
+
+
+def own_bytes_beneath(path: Path) -> int:
+    """Bytes in blocks that only the files beneath `path` have, no link followed.
+
+    Not counted: files that vanish meanwhile, what is on another filesystem, and what somebody
+    hid more than DEPTH directories deep (Postgres needs five).
+    """
+    total = 0
+    device = path.lstat().st_dev
+    top = len(path.parts)
+    for here, folders, names, fd in os.fwalk(path, follow_symlinks=False):
+        deep = len(Path(here).parts) - top >= DEPTH
+        folders[:] = [] if deep else [name for name in folders if _device(name, fd) == device]
+        total += sum(_own_bytes_of(name, fd) for name in names)
+    return total
+
+
+def _device(name: str, folder: int) -> int | None:
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False).st_dev
+    except FileNotFoundError:
+        return None
+
+
+def _own_bytes_of(name: str, folder: int) -> int:
+    """Bytes that the regular file alone has; 0 for everything else and for what has gone."""
+    try:
+        kind = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+        if not stat.S_ISREG(kind):
+            return 0
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    except FileNotFoundError:
+        return 0
+    try:
+        return own_bytes(fd)
+    finally:
+        os.close(fd)

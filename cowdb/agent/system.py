@@ -1,0 +1,209 @@
+"""The only door to commands, mounts, ownership and user switches.
+
+Commands are argument lists with a time limit, never shell text; their stderr is kept for the
+error. Nothing here is told a secret on an argument list: secrets travel in `env`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import grp
+import os
+import pwd
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cowdb.errors import CommandError, InvalidError
+
+TAIL = 12  # lines of stderr that an error carries
+_SETRESUID, _SETRESGID, _SETGROUPS = 117, 119, 116  # x86-64
+if os.uname().machine == "aarch64":
+    _SETRESUID, _SETRESGID, _SETGROUPS = 147, 149, 159
+_KEEP = -1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class OsUser:
+    name: str
+    uid: int
+    gid: int
+
+
+def user_named(name: str) -> OsUser:
+    """The OS user of that name; raises InvalidError when there is none."""
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        raise InvalidError(
+            f"there is no OS user {name!r}", hint=f"useradd --system --user-group {name}"
+        ) from None
+    return OsUser(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
+def user_of(uid: int) -> OsUser:
+    """The OS user of that number, with the number as its name when it has none."""
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        return OsUser(str(uid), uid, uid)
+    return OsUser(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
+def group_id(name: str) -> int | None:
+    """The number of the OS group, or None when there is no such group."""
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return None
+
+
+def groups_of(user: OsUser) -> list[int]:
+    """Every group the user is in, its primary one included."""
+    return os.getgrouplist(user.name, user.gid) if not user.name.isdigit() else [user.gid]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    stdout: str
+    stderr: str
+
+
+def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+    """A small, known environment: nothing of the agent's own leaks into a child."""
+    base = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+    return base | dict(extra or {})
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    user: OsUser | None = None,
+    timeout: float = 60,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+) -> Finished:
+    """Run a command to its end, as `user` when given.
+
+    :param timeout: seconds, after which the command is killed.
+    :raises CommandError: it is missing, failed, or took too long; with its last lines of stderr.
+    """
+    words = [str(word) for word in argv]
+    program = Path(words[0]).name
+    uid, gid, groups = _identity(user)
+    try:
+        done = subprocess.run(
+            words,
+            input=stdin or "",
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            env=_environment(env),
+            cwd="/",
+            check=False,
+            user=uid,
+            group=gid,
+            extra_groups=groups,
+        )
+    except FileNotFoundError:
+        raise CommandError(f"the command {words[0]!r} is not installed") from None
+    except subprocess.TimeoutExpired:
+        raise CommandError(f"{program} did not finish within {timeout:g} s") from None
+    if done.returncode != 0:
+        raise CommandError(f"{program} failed: {last_lines(done.stderr or done.stdout)}")
+    return Finished(done.stdout, done.stderr)
+
+
+def spawn(
+    argv: Sequence[str | Path],
+    *,
+    user: OsUser | None = None,
+    env: Mapping[str, str] | None = None,
+    stdout: int = subprocess.DEVNULL,
+    stderr: int = subprocess.DEVNULL,
+    stdin: int = subprocess.DEVNULL,
+    cwd: str | Path = "/",
+) -> subprocess.Popen[bytes]:
+    """Start a process in a session of its own, so that it outlives the agent.
+
+    :param stdout: a file descriptor (root opened it; the child cannot choose another).
+    """
+    words = [str(word) for word in argv]
+    uid, gid, groups = _identity(user)
+    try:
+        return subprocess.Popen(
+            words,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=_environment(env),
+            cwd=cwd,
+            start_new_session=True,
+            umask=0o077,
+            user=uid,
+            group=gid,
+            extra_groups=groups,
+        )
+    except FileNotFoundError:
+        raise CommandError(f"the command {words[0]!r} is not installed") from None
+
+
+def _identity(user: OsUser | None) -> tuple[int | None, int | None, list[int] | None]:
+    if user is None or user.uid == os.geteuid():
+        return None, None, None
+    return user.uid, user.gid, groups_of(user)
+
+
+def last_lines(text: str, count: int = TAIL) -> str:
+    """The last lines of a command's output, on one line each, for an error message."""
+    return "\n".join(line for line in text.strip().splitlines()[-count:]) or "(it printed nothing)"
+
+
+@contextlib.contextmanager
+def acting_as(user: OsUser) -> Iterator[None]:
+    """Run a block of this thread with the effective identity of `user`.
+
+    Linux keeps credentials for each thread; glibc's wrappers change all threads, the system
+    calls change only the calling one. The saved uid stays root, which is the way back. Used to
+    reach a server through `peer` authentication, and for files that `user` could have planted.
+    """
+    if os.geteuid() != 0 or user.uid == 0:
+        yield
+        return
+    before = os.getgroups()
+    groups = groups_of(user)
+    _syscall(_SETGROUPS, len(groups), (ctypes.c_uint32 * len(groups))(*groups))
+    _syscall(_SETRESGID, _KEEP, user.gid, _KEEP)
+    _syscall(_SETRESUID, _KEEP, user.uid, _KEEP)
+    try:
+        yield
+    finally:
+        _syscall(_SETRESUID, _KEEP, 0, _KEEP)
+        _syscall(_SETRESGID, _KEEP, 0, _KEEP)
+        _syscall(_SETGROUPS, len(before), (ctypes.c_uint32 * len(before))(*before))
+
+
+def _syscall(number: int, *arguments: object) -> None:
+    if _libc.syscall(number, *arguments) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def own_tree(path: Path, user: OsUser) -> None:
+    """Give `path` and everything beneath it to `user`, following no symbolic link."""
+    for _, names, files, directory in os.fwalk(path, follow_symlinks=False):
+        for name in (*names, *files):
+            os.chown(name, user.uid, user.gid, dir_fd=directory, follow_symlinks=False)
+    os.chown(path, user.uid, user.gid, follow_symlinks=False)
+
+
+def mount(device: Path, target: Path, kind: str, options: str) -> None:
+    run(["mount", "-t", kind, "-o", options, device, target])
+
+
+def unmount(target: Path) -> None:
+    run(["umount", target])

@@ -1,0 +1,156 @@
+"""cowdb branch ..."""
+
+from __future__ import annotations
+
+import click
+
+from cowdb.cli.output import (
+    Progress,
+    card,
+    client,
+    epilog,
+    json_option,
+    parse_duration,
+    print_json,
+    size_text,
+    table,
+)
+from cowdb.wire import BranchInfo
+
+_CODES = "0 success, 1 failure, 2 usage, 4 not found, 5 conflict, 6 no agent, 7 not permitted"
+_CARD = ("name", "state", "dsn", "snapshot", "source", "datadir", "pg_version", "owner",
+         "created_at", "expires_at", "protected", "used", "quarantined")  # fmt: skip
+
+
+@click.group()
+def branch() -> None:
+    """Branches: writable clones, each a Postgres server on a port of its own."""
+
+
+@branch.command(
+    epilog=epilog(
+        "cowdb branch create try-a --from main@before-v2\n"
+        "cowdb branch create pr-42 --from main --ttl 2h",
+        _CODES,
+    )
+)
+@click.argument("name")
+@click.option("--from", "origin", required=True, metavar="REF",
+              help="A snapshot, or a bare source or branch, of which one is taken.")  # fmt: skip
+@click.option("--port", type=int, help="This port instead of a free one.")
+@click.option("--ttl", metavar="TIME", help="Remove it after this time, such as 2h.")
+@json_option
+def create(name: str, origin: str, port: int | None, ttl: str | None, as_json: bool) -> None:
+    """Make a branch; it answers queries when this returns."""
+    seconds = parse_duration(ttl) if ttl else None
+    with client() as agent, Progress(shown=not as_json) as report:
+        made = agent.branches.create(name, origin, port=port, ttl_seconds=seconds, report=report)
+    if as_json:
+        print_json(made)
+        return
+    click.echo(f"branch {name} is ready in {made['timings_ms']['total']:.0f} ms")
+    click.echo(made["dsn"])
+    if made["quarantined"]:
+        click.echo(f"taken out of the copy: {len(made['quarantined'])} things that reach outside "
+                   f"(cowdb branch show {name})")  # fmt: skip
+
+
+@branch.command("list", epilog=epilog("cowdb branch list --sizes"))
+@click.option("--sizes", is_flag=True, help="Measure what each one costs in disk.")
+@json_option
+def list_(sizes: bool, as_json: bool) -> None:
+    """All branches."""
+    with client() as agent:
+        found = agent.branches.list(sizes=sizes)
+    if as_json:
+        print_json(found)
+        return
+    rows = [{**item, "used": size_text(item["used_bytes"])} for item in found]
+    columns = ("name", "state", "port", "snapshot", "owner", "created_at", "expires_at",
+               "protected")  # fmt: skip
+    table(rows, (*columns, "used") if sizes else columns, "no branches")
+
+
+@branch.command(epilog=epilog("cowdb branch show try-a --json", _CODES))
+@click.argument("name")
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """One branch, with what it costs in disk."""
+    with client() as agent:
+        _print(agent.branches.show(name), as_json)
+
+
+@branch.command(epilog=epilog("cowdb branch reset try-a", _CODES))
+@click.argument("name")
+@json_option
+def reset(name: str, as_json: bool) -> None:
+    """Back to its snapshot; port and DSN stay."""
+    with client() as agent, Progress(shown=not as_json) as report:
+        done = agent.branches.reset(name, report)
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(f"branch {name} is {done['snapshot']} again")
+
+
+@branch.command(epilog=epilog("cowdb branch stop try-a", _CODES))
+@click.argument("name")
+@json_option
+def stop(name: str, as_json: bool) -> None:
+    """Stop its server; the data and the port stay."""
+    with client() as agent:
+        done = agent.branches.stop(name)
+    _done(done, as_json)
+
+
+@branch.command(epilog=epilog("cowdb branch start try-a", _CODES))
+@click.argument("name")
+@json_option
+def start(name: str, as_json: bool) -> None:
+    """Start its server again on its port."""
+    with client() as agent:
+        done = agent.branches.start(name)
+    _done(done, as_json)
+
+
+@branch.command(epilog=epilog("cowdb branch rm try-a try-b", _CODES))
+@click.argument("names", nargs=-1, required=True)
+@json_option
+def rm(names: tuple[str, ...], as_json: bool) -> None:
+    """Remove branches: process, port and disk are free when this returns."""
+    with client() as agent, Progress(shown=not as_json) as report:
+        for name in names:
+            agent.branches.remove(name, report)
+    if as_json:
+        print_json({"removed": list(names)})
+    else:
+        click.echo(f"removed {', '.join(names)}")
+
+
+@branch.command(epilog=epilog("cowdb branch protect release-12\n"
+                              "cowdb branch protect release-12 --off", _CODES))  # fmt: skip
+@click.argument("name")
+@click.option("--off", is_flag=True, help="No longer.")
+@json_option
+def protect(name: str, off: bool, as_json: bool) -> None:
+    """Refuse to remove, reset or expire it."""
+    with client() as agent:
+        done = agent.branches.protect(name, protected=not off)
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(f"branch {name} is {'no longer ' if off else ''}protected")
+
+
+def _print(found: BranchInfo, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+    else:
+        card({**found, "used": size_text(found["used_bytes"])}, _CARD)
+
+
+def _done(found: BranchInfo, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(f"branch {found['name']} is {found['state']}")

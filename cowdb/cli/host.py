@@ -1,0 +1,93 @@
+"""cowdb init, status, doctor."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from cowdb.cli.output import client, epilog, json_option, parse_size, print_json, size_text, table
+
+_CODES = "0 success, 1 failure, 2 usage, 5 conflict, 6 no agent, 7 not permitted"
+
+
+@click.command(
+    epilog=epilog(
+        "cowdb init                        # a 20 GB loop file with btrfs\n"
+        "cowdb init --pool /srv/pg/.cowdb  # a directory on btrfs, or XFS with reflink",
+        _CODES,
+    )
+)
+@click.option("--pool", metavar="PATH", help="A new directory on a copy-on-write filesystem.")
+@click.option("--size", default="20G", show_default=True, help="Of the loop file made otherwise.")
+@click.option("--driver", type=click.Choice(["btrfs", "reflink"]), help="Instead of the best one.")
+@click.option("--allow-copy", is_flag=True,
+              help="Accept a filesystem that copies every block.")  # fmt: skip
+@click.option("--undo", is_flag=True, help="Forget the pools; remove those that cowdb made.")
+@json_option
+def init(
+    pool: str | None, size: str, driver: str | None, allow_copy: bool, undo: bool, as_json: bool
+) -> None:
+    """Make the pool that snapshots and branches live in."""
+    with client() as agent:
+        if undo:
+            agent.host.remove_pools()
+            if as_json:
+                print_json({"removed": True})
+            else:
+                click.echo("no pool is left")
+            return
+        path = os.path.abspath(pool) if pool else None  # noqa: PTH100 (not resolved: root's path)
+        made = agent.host.init_pool(
+            path=path, size=parse_size(size), driver=driver, allow_copy=allow_copy
+        )
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(f"pool {made['path']} ({made['driver']}, {size_text(made['free_bytes'])} free)")
+
+
+@click.command(epilog=epilog("cowdb status --json"))
+@json_option
+def status(as_json: bool) -> None:
+    """What runs on this host."""
+    with client() as agent:
+        found = agent.host.status()
+    if as_json:
+        print_json(found)
+        return
+    where = f"pid {found['pid']}" if found["agent"] == "daemon" else "none; this process serves"
+    click.echo(f"agent       {where} (cowdb {found['version']})")
+    click.echo(f"postgres    {', '.join(found['postgres']) or 'none installed'}")
+    click.echo(f"sources     {found['sources']}")
+    click.echo(f"snapshots   {found['snapshots']}")
+    states = ", ".join(f"{count} {state}" for state, count in sorted(found["branches"].items()))
+    click.echo(f"branches    {states or 0}")
+    ports = found["ports"]
+    click.echo(f"ports       {ports['used']} of {ports['first']}-{ports['last']}")
+    rows = [{**pool, "free": size_text(pool["free_bytes"])} for pool in found["pools"]]
+    click.echo("")
+    table(rows, ("driver", "path", "state", "free"), "no pool: cowdb init")
+
+
+@click.command(
+    epilog=epilog("cowdb doctor\ncowdb doctor --repair", "0 all is well, 1 a problem, 6 no agent")
+)
+@click.option("--repair", is_flag=True, help="Finish, undo or remove what is in doubt (root).")
+@json_option
+@click.pass_context
+def doctor(ctx: click.Context, repair: bool, as_json: bool) -> None:
+    """Compare what was meant with what is; nothing without cowdb's mark is ever touched."""
+    with client() as agent:
+        findings = agent.host.doctor(repair=repair)
+    if as_json:
+        print_json(findings)
+    else:
+        colors = {"ok": "green", "warning": "yellow", "problem": "red"}
+        for item in findings:
+            level = click.style(f"{item['level']:<8}", fg=colors[item["level"]])
+            click.echo(f"{level} {item['subject']}: {item['message']}")
+            if item["repair"]:
+                click.echo(f"         -> {item['repair']}")
+    if any(item["level"] == "problem" for item in findings):
+        ctx.exit(1)

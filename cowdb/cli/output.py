@@ -1,0 +1,127 @@
+"""What every command shares: its options, its progress on stderr, its answer on stdout."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from cowdb.errors import InvalidError
+
+if TYPE_CHECKING:
+    from cowdb.controller.client import Client
+
+F = TypeVar("F", bound=Callable[..., Any])
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def epilog(example: str, codes: str = "0 success, 1 failure, 2 usage, 6 no agent") -> str:
+    """Examples and exit codes, as every help ends."""
+    lines = "\n".join(f"  {line}" for line in example.strip().splitlines())
+    return f"\b\nExamples:\n{lines}\n\n\b\nExit codes: {codes}."
+
+
+@contextlib.contextmanager
+def client() -> Iterator[Client]:
+    """The agent of this host; imported here, so that --help need not wait for it."""
+    from cowdb.config import load
+    from cowdb.controller.connect import connect
+
+    with connect(load()) as found:
+        yield found
+
+
+def print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], empty: str) -> None:
+    """Print rows for people; `empty` is said when there are none."""
+    if not rows:
+        click.echo(empty)
+        return
+    from tabulate import tabulate
+
+    cells = [[_cell(row.get(name)) for name in columns] for row in rows]
+    heads = [name.replace("_", " ") for name in columns]
+    click.echo(tabulate(cells, headers=heads, tablefmt="plain", disable_numparse=True))
+
+
+def card(values: Mapping[str, object], names: Sequence[str]) -> None:
+    """Print one object for people, a line each."""
+    width = max(len(name) for name in names)
+    for name in names:
+        value = values.get(name)
+        if value not in (None, [], {}, ""):
+            click.echo(f"{name.replace('_', ' '):<{width}}  {_cell(value)}")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)
+    return str(value)
+
+
+def size_text(count: int | None) -> str:
+    """Bytes for people: 1.5 MiB."""
+    if count is None:
+        return "-"
+    amount, unit = float(count), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):  # noqa: B007
+        if abs(amount) < 1024:
+            break
+        amount /= 1024
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def parse_duration(text: str) -> int:
+    """ "90s", "15m", "2h", "7d" as seconds; raises InvalidError."""
+    match = re.fullmatch(r"(\d+)([smhd])", text.strip())
+    if not match or int(match[1]) == 0:
+        raise InvalidError(f"{text!r} is not a duration", hint="such as 90s, 15m, 2h or 7d")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def parse_size(text: str) -> int:
+    """ "20G", "512M" as bytes; raises InvalidError."""
+    match = re.fullmatch(r"(\d+)([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    if not match:
+        raise InvalidError(f"{text!r} is not a size", hint="such as 512M or 20G")
+    return int(match[1]) * _SIZES[match[2].upper()]
+
+
+class Progress:
+    """Steps on stderr: a line that is rewritten on a terminal, nothing elsewhere. A context
+    manager, so that the line is cleared on the way out, also by an error."""
+
+    def __init__(self, *, shown: bool = True) -> None:
+        self._live = shown and sys.stderr.isatty()
+        self._drawn = 0.0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __call__(self, what: str, done: int | None = None, total: int | None = None) -> None:
+        now = time.monotonic()
+        if not self._live or (done is not None and now - self._drawn < 0.1):
+            return
+        self._drawn = now
+        share = f" {done * 100 // total} %" if done is not None and total else ""
+        click.echo(f"\r\033[K{click.style('…', fg='cyan')} {what}{share}"[:140], nl=False, err=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            click.echo("\r\033[K", nl=False, err=True)

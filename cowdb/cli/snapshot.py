@@ -1,0 +1,113 @@
+"""cowdb snapshot ..."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import click
+
+from cowdb.cli.output import (
+    Progress,
+    card,
+    client,
+    epilog,
+    json_option,
+    print_json,
+    size_text,
+    table,
+)
+from cowdb.wire import Mode
+
+_CODES = "0 success, 1 failure, 2 usage, 4 not found, 5 conflict, 6 no agent, 7 not permitted"
+_CARD = ("ref", "mode", "consistency", "settled", "lsn", "timeline", "system_identifier",
+         "pg_version", "created_at", "used", "protected", "branches")  # fmt: skip
+
+
+@click.group()
+def snapshot() -> None:
+    """Snapshots: immutable, named states of a source or of a branch."""
+
+
+@snapshot.command(
+    epilog=epilog(
+        "cowdb snapshot create main@before-v2\n"
+        "cowdb snapshot create main@nightly --mode online --settle",
+        _CODES,
+    )
+)
+@click.argument("ref")
+@click.option("--mode", type=click.Choice(["online", "checkpoint", "stop"]), default="checkpoint",
+              show_default=True,
+              help="online: as it is, crash-consistent; checkpoint: the same after a CHECKPOINT, "
+              "for a short recovery; stop: shut down cleanly for the moment of it.")  # fmt: skip
+@click.option("--settle", is_flag=True, help="Wait until branches of it start without recovery.")
+@click.option("--protect", is_flag=True, help="Refuse to remove it.")
+@json_option
+def create(ref: str, mode: str, settle: bool, protect: bool, as_json: bool) -> None:
+    """Take a snapshot: REF is SOURCE@NAME or BRANCH@NAME."""
+    with client() as agent, Progress(shown=not as_json) as report:
+        taken = agent.snapshots.create(
+            ref, mode=cast(Mode, mode), settle=settle, protected=protect, report=report
+        )
+    if as_json:
+        print_json(taken)
+        return
+    click.echo(f"snapshot {ref} taken in {taken['timings_ms']['total']:.0f} ms "
+               f"({taken['consistency']}, {taken['lsn']})")  # fmt: skip
+
+
+@snapshot.command("list", epilog=epilog("cowdb snapshot list --sizes"))
+@click.option("--sizes", is_flag=True, help="Measure what each one costs in disk.")
+@json_option
+def list_(sizes: bool, as_json: bool) -> None:
+    """All snapshots."""
+    with client() as agent:
+        found = agent.snapshots.list(sizes=sizes)
+    if as_json:
+        print_json(found)
+        return
+    rows = [{**item, "used": size_text(item["used_bytes"])} for item in found]
+    columns = ("ref", "mode", "consistency", "settled", "created_at", "protected", "branches")
+    table(rows, (*columns, "used") if sizes else columns, "no snapshots")
+
+
+@snapshot.command(epilog=epilog("cowdb snapshot show main@before-v2", _CODES))
+@click.argument("ref")
+@json_option
+def show(ref: str, as_json: bool) -> None:
+    """One snapshot, with the bytes that it alone keeps."""
+    with client() as agent:
+        found = agent.snapshots.show(ref)
+    if as_json:
+        print_json(found)
+    else:
+        card({**found, "used": size_text(found["used_bytes"])}, _CARD)
+
+
+@snapshot.command(epilog=epilog("cowdb snapshot rm main@before-v2", _CODES))
+@click.argument("refs", nargs=-1, required=True)
+@json_option
+def rm(refs: tuple[str, ...], as_json: bool) -> None:
+    """Remove snapshots that no branch comes from."""
+    with client() as agent, Progress(shown=not as_json) as report:
+        for ref in refs:
+            agent.snapshots.remove(ref, report)
+    if as_json:
+        print_json({"removed": list(refs)})
+    else:
+        click.echo(f"removed {', '.join(refs)}")
+
+
+@snapshot.command(epilog=epilog("cowdb snapshot protect main@release\n"
+                                "cowdb snapshot protect main@release --off", _CODES))  # fmt: skip
+@click.argument("ref")
+@click.option("--off", is_flag=True, help="No longer.")
+@json_option
+def protect(ref: str, off: bool, as_json: bool) -> None:
+    """Refuse to remove it."""
+    with client() as agent:
+        done = agent.snapshots.protect(ref, protected=not off)
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(f"snapshot {ref} is {'no longer ' if off else ''}protected")

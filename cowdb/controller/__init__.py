@@ -1,0 +1,1 @@
+"""The side without privilege: talks to the agent, compares databases."""

@@ -1,0 +1,175 @@
+"""The agent's use cases as Python calls; answers are the JSON shapes of wire.py."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from urllib.parse import quote
+
+from cowdb.controller.transport import Report, Transport, quiet
+from cowdb.wire import (
+    BranchInfo,
+    Finding,
+    Mode,
+    OperationInfo,
+    PoolInfo,
+    SnapshotInfo,
+    SourceInfo,
+    StatusInfo,
+)
+
+_V = "/v1"
+
+
+def _path(*parts: str) -> str:
+    return "/".join([_V, *(quote(part, safe="@") for part in parts)])
+
+
+def _given(**values: object) -> dict[str, Any]:
+    """A body without what the caller left out."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+class Client:
+    """Everything that can be asked of one host, by noun."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.host = Host(transport)
+        self.sources = Sources(transport)
+        self.snapshots = Snapshots(transport)
+        self.branches = Branches(transport)
+
+
+class Host:
+    def __init__(self, transport: Transport) -> None:
+        self._call = transport.call
+
+    def status(self) -> StatusInfo:
+        return cast(StatusInfo, self._call("GET", _path("status"), None, quiet))
+
+    def operations(self) -> list[OperationInfo]:
+        return cast(list[OperationInfo], self._call("GET", _path("operations"), None, quiet))
+
+    def doctor(self, *, repair: bool = False) -> list[Finding]:
+        body = {"repair": repair}
+        return cast(list[Finding], self._call("POST", _path("doctor"), body, quiet))
+
+    def pools(self) -> list[PoolInfo]:
+        return cast(list[PoolInfo], self._call("GET", _path("pools"), None, quiet))
+
+    def init_pool(
+        self, *, path: str | None = None, size: int | None = None, driver: str | None = None,
+        allow_copy: bool = False,
+    ) -> PoolInfo:  # fmt: skip
+        """:param size: bytes of the loop file that is made when there is no `path`."""
+        body = _given(path=path, size=size, driver=driver, allow_copy=allow_copy)
+        return cast(PoolInfo, self._call("POST", _path("pools"), body, quiet))
+
+    def remove_pools(self) -> None:
+        self._call("DELETE", _path("pools"), None, quiet)
+
+
+class Sources:
+    def __init__(self, transport: Transport) -> None:
+        self._call = transport.call
+
+    def add(
+        self, name: str, *, attach: str | None = None, dsn: str | None = None,
+        loading: bool = False, database: str | None = None, superuser: str | None = None,
+        version: str | None = None, port: int | None = None, report: Report = quiet,
+    ) -> SourceInfo:  # fmt: skip
+        """Without `attach` and `dsn` an empty managed source.
+
+        :param loading: this process will load it and say `loaded`; until then nobody may use it,
+            and it goes if this process dies.
+        """
+        body = _given(
+            name=name, attach=attach, dsn=dsn, loading=loading, database=database,
+            superuser=superuser, version=version, port=port,
+        )  # fmt: skip
+        return cast(SourceInfo, self._call("POST", _path("sources"), body, report))
+
+    def loaded(self, name: str) -> SourceInfo:
+        return self._act(name, "loaded", quiet)
+
+    def start(self, name: str, report: Report = quiet) -> SourceInfo:
+        return self._act(name, "start", report)
+
+    def stop(self, name: str, report: Report = quiet) -> SourceInfo:
+        return self._act(name, "stop", report)
+
+    def _act(self, name: str, verb: str, report: Report) -> SourceInfo:
+        return cast(SourceInfo, self._call("POST", _path("sources", name, verb), {}, report))
+
+    def list(self) -> list[SourceInfo]:
+        return cast("list[SourceInfo]", self._call("GET", _path("sources"), None, quiet))
+
+    def show(self, name: str) -> SourceInfo:
+        return cast(SourceInfo, self._call("GET", _path("sources", name), None, quiet))
+
+    def remove(self, name: str, report: Report = quiet) -> None:
+        self._call("DELETE", _path("sources", name), None, report)
+
+
+class Snapshots:
+    def __init__(self, transport: Transport) -> None:
+        self._call = transport.call
+
+    def create(
+        self, ref: str, *, mode: Mode = "checkpoint", settle: bool = False,
+        protected: bool = False, report: Report = quiet,
+    ) -> SnapshotInfo:  # fmt: skip
+        """:param settle: wait until branches of it start without recovery."""
+        body = {"ref": ref, "mode": mode, "settle": settle, "protected": protected}
+        return cast(SnapshotInfo, self._call("POST", _path("snapshots"), body, report))
+
+    def list(self, *, sizes: bool = False) -> list[SnapshotInfo]:
+        path = _path("snapshots") + ("?sizes=1" if sizes else "")
+        return cast("list[SnapshotInfo]", self._call("GET", path, None, quiet))
+
+    def show(self, ref: str) -> SnapshotInfo:
+        return cast(SnapshotInfo, self._call("GET", _path("snapshots", ref), None, quiet))
+
+    def remove(self, ref: str, report: Report = quiet) -> None:
+        self._call("DELETE", _path("snapshots", ref), None, report)
+
+    def protect(self, ref: str, *, protected: bool = True) -> SnapshotInfo:
+        path = _path("snapshots", ref, "protect")
+        return cast(SnapshotInfo, self._call("POST", path, {"protected": protected}, quiet))
+
+
+class Branches:
+    def __init__(self, transport: Transport) -> None:
+        self._call = transport.call
+
+    def create(
+        self, name: str, origin: str, *, port: int | None = None, ttl_seconds: int | None = None,
+        hidden: bool = False, report: Report = quiet,
+    ) -> BranchInfo:  # fmt: skip
+        """:param origin: a snapshot, or a bare source or branch, of which one is taken."""
+        body = _given(name=name, origin=origin, port=port, ttl_seconds=ttl_seconds, hidden=hidden)
+        return cast(BranchInfo, self._call("POST", _path("branches"), body, report))
+
+    def list(self, *, sizes: bool = False) -> list[BranchInfo]:
+        path = _path("branches") + ("?sizes=1" if sizes else "")
+        return cast("list[BranchInfo]", self._call("GET", path, None, quiet))
+
+    def show(self, name: str) -> BranchInfo:
+        return cast(BranchInfo, self._call("GET", _path("branches", name), None, quiet))
+
+    def remove(self, name: str, report: Report = quiet) -> None:
+        self._call("DELETE", _path("branches", name), None, report)
+
+    def reset(self, name: str, report: Report = quiet) -> BranchInfo:
+        return self._act(name, "reset", {}, report)
+
+    def start(self, name: str, report: Report = quiet) -> BranchInfo:
+        return self._act(name, "start", {}, report)
+
+    def stop(self, name: str, report: Report = quiet) -> BranchInfo:
+        return self._act(name, "stop", {}, report)
+
+    def protect(self, name: str, *, protected: bool = True) -> BranchInfo:
+        return self._act(name, "protect", {"protected": protected}, quiet)
+
+    def _act(self, name: str, verb: str, body: dict[str, Any], report: Report) -> BranchInfo:
+        return cast(BranchInfo, self._call("POST", _path("branches", name, verb), body, report))

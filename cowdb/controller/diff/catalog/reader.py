@@ -1,0 +1,111 @@
+"""Runs the catalog queries: a database's schema as one map of objects to their properties."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from cowdb.controller.diff.catalog.attached import ATTACHED_QUERIES
+from cowdb.controller.diff.catalog.datatypes import DATATYPE_QUERIES
+from cowdb.controller.diff.catalog.outward import OUTWARD_QUERIES
+from cowdb.controller.diff.catalog.query import Query
+from cowdb.controller.diff.catalog.relations import RELATION_QUERIES
+from cowdb.controller.diff.catalog.routines import ROUTINE_QUERIES
+from cowdb.controller.diff.model import Described, ObjectKey, Schema, Value
+from cowdb.controller.diff.scope import name_parts
+
+QUERIES = (
+    *OUTWARD_QUERIES,
+    *DATATYPE_QUERIES,
+    *RELATION_QUERIES,
+    *ATTACHED_QUERIES,
+    *ROUTINE_QUERIES,
+)
+
+# Lists without an order of their own, which the server gives as they were granted or set.
+_UNORDERED = frozenset({"privileges", "settings", "roles"})
+
+_POSITIONS_AT_ONCE = 100
+_READABLE = b"""
+SELECT format('%I.%I', n.nspname, c.relname) FROM pg_sequence s
+JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(s.seqrelid, 'SELECT')
+"""
+
+
+def read_schema(conn: psycopg.Connection[Any]) -> tuple[Schema, list[str]]:
+    """Everything that the queries know, and a note on each thing that could not be read.
+
+    :param conn: inside a repeatable read transaction, with an empty search_path. The pg_get_*
+        functions look at the newest catalogs all the same: DDL that commits meanwhile may show,
+        or make them fail.
+    """
+    major = conn.info.server_version // 10000
+    queries = [query for query in QUERIES if query.serves(major)]
+    schema = dict(
+        described
+        for query, rows in zip(queries, _fetch(conn, queries), strict=True)
+        for described in _objects(query, rows)
+    )
+    return schema, _add_positions(conn, schema)
+
+
+def _fetch(conn: psycopg.Connection[Any], queries: Sequence[Query]) -> list[list[dict[str, Any]]]:
+    """All queries in one round trip."""
+    with conn.pipeline():
+        cursors = [conn.cursor(row_factory=dict_row).execute(query.text) for query in queries]
+        return [cursor.fetchall() for cursor in cursors]
+
+
+def _objects(
+    query: Query, rows: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[ObjectKey, Described]]:
+    for row in rows:
+        properties = dict(row)
+        key = ObjectKey(properties.pop("kind", query.kind), properties.pop("name"))
+        words = properties.pop("inside", None) or []
+        places = tuple(map(ObjectKey, words[::2], words[1::2]))
+        for name in _UNORDERED & properties.keys():
+            properties[name] = sorted(properties[name])
+        yield key, Described(properties, places)
+
+
+def _add_positions(conn: psycopg.Connection[Any], schema: Schema) -> list[str]:
+    """Gives each sequence its position; returns notes on those that this user may not read.
+
+    A sequence's own row is the only place that tells `is_called`: pg_sequences shows null both
+    for one that is new and for one that setval(..., false) moved.
+    """
+    sequences = sorted(key for key in schema if key.kind == "sequence")
+    readable = {name for (name,) in conn.execute(_READABLE).fetchall()}
+    positions = _positions(conn, [key.name for key in sequences if key.name in readable])
+    for key in sequences:
+        if key.name in positions:
+            value, called = positions[key.name]
+            known: dict[str, Value] = {"last_value": value, "is_called": called}
+            old = schema[key]
+            schema[key] = Described({**old.properties, **known}, old.inside)
+    return [
+        f"position of sequence {key.name}: permission denied"
+        for key in sequences
+        if key.name not in positions
+    ]
+
+
+def _positions(conn: psycopg.Connection[Any], names: Sequence[str]) -> dict[str, tuple[int, bool]]:
+    found: dict[str, tuple[int, bool]] = {}
+    for start in range(0, len(names), _POSITIONS_AT_ONCE):
+        part = names[start : start + _POSITIONS_AT_ONCE]
+        selects = [
+            sql.SQL("SELECT {}, last_value, is_called FROM {}").format(
+                sql.Literal(name), sql.Identifier(*name_parts(name))
+            )
+            for name in part
+        ]
+        rows = conn.execute(sql.SQL(" UNION ALL ").join(selects)).fetchall()
+        found.update({name: (value, called) for name, value, called in rows})
+    return found

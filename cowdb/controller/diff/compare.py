@@ -1,0 +1,204 @@
+"""Compares databases: reads every side at once, then lets the pure halves find what differs.
+
+Each side is read in one repeatable read transaction. Comparing rows will join here: it takes the
+same transaction, and gives `rows` and a `method` for each table.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+
+from cowdb.controller.diff.catalog.reader import read_schema
+from cowdb.controller.diff.catalog.unmodelled import read_notes
+from cowdb.controller.diff.counts import Counted, Counting, compare_counts
+from cowdb.controller.diff.model import Progress, Report, Schema, Side, Wanted
+from cowdb.controller.diff.schema import compare_sides
+from cowdb.controller.diff.scope import chosen_part
+from cowdb.controller.diff.session import Connections, connected, redacted
+from cowdb.errors import InvalidError
+
+_CLUSTER = "roles, their settings and memberships, and tablespaces: they belong to the whole server"
+_CATALOG_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Read:
+    """What was read of one side."""
+
+    schema: Schema
+    counted: Counted
+    notes: Sequence[str]
+    major: int
+    timings_ms: dict[str, float]
+
+
+def compare(sides: Sequence[Side], what: Wanted, progress: Progress | None = None) -> Report:
+    """Every other side against the first; no side is written to.
+
+    :param progress: called from several threads, but never from two at once.
+    :raises InvalidError: fewer than two sides, two of one name, or an impossible connection string.
+    :raises ServerError: a side cannot be reached or read; the message names it.
+    :raises NotPermittedError: a side refuses to show its catalogs.
+    """
+    started = time.perf_counter()
+    sides = [replace(side, label=redacted(side.label)) for side in sides]
+    _check(sides)
+    reads = _read_all(sides, what, _Meter(progress, len(sides), what))
+    report = _report([side.label for side in sides], what, reads)
+    report["timings_ms"]["total"] = _since(started)
+    return report
+
+
+def _check(sides: Sequence[Side]) -> None:
+    if len(sides) < 2:
+        raise InvalidError("a comparison needs two sides at least")
+    labels = [side.label for side in sides]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise InvalidError(f"side '{label}' is given twice")
+
+
+class _Meter:
+    """Tells the progress of all sides together, one step at a time."""
+
+    def __init__(self, progress: Progress | None, sides: int, what: Wanted) -> None:
+        self._lock = threading.Lock()
+        self._progress = progress
+        self._done = 0
+        self._total = sides * (what.schema + what.counts)
+
+    def step(self, text: str) -> None:
+        with self._lock:
+            self._done += 1
+            if self._progress is not None:
+                self._progress(text, self._done, self._total)
+
+
+def _read_all(sides: Sequence[Side], what: Wanted, meter: _Meter) -> list[Read]:
+    connections = Connections()
+    with ThreadPoolExecutor(len(sides), thread_name_prefix="cowdb-diff") as pool:
+        futures = [pool.submit(_read, side, what, connections, meter) for side in sides]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+            _raise_first(futures)
+        except BaseException:
+            # Leaving the pool waits for its threads: what they wait for must end first.
+            connections.stop()
+            raise
+    return [future.result() for future in futures]
+
+
+def _raise_first(futures: Sequence[Future[Read]]) -> None:
+    for future in futures:
+        if future.done() and (error := future.exception()) is not None:
+            raise error
+
+
+def _read(side: Side, what: Wanted, connections: Connections, meter: _Meter) -> Read:
+    timings: dict[str, float] = {}
+    schema: Schema = {}
+    notes: list[str] = []
+    counted = Counted({}, {}, {})
+    started = time.perf_counter()
+    with connected(side, connections) as conn:
+        timings["connect"] = _since(started)
+        if what.schema:
+            started = time.perf_counter()
+            schema, unread = _catalog(conn)
+            notes += unread
+            timings["schema"] = _since(started)
+            meter.step(f"schema of {side.label}")
+        notes += read_notes(conn)
+        if what.counts:
+            started = time.perf_counter()
+            counted = Counting(side, connections, what.tables).run(conn)
+            timings["counts"] = _since(started)
+            meter.step(f"counts of {side.label}")
+        conn.rollback()
+        return Read(schema, counted, notes, conn.info.server_version // 10000, timings)
+
+
+def _catalog(conn: psycopg.Connection[Any]) -> tuple[Schema, list[str]]:
+    """The schema; read again where an object was dropped under the reading.
+
+    pg_get_indexdef and its like read the newest catalogs and not the transaction's snapshot: they
+    end with an internal error ("cache lookup failed") for what has just been dropped.
+    """
+    for _ in range(_CATALOG_TRIES - 1):
+        try:
+            return read_schema(conn)
+        except (psycopg.errors.InternalError_, psycopg.errors.UndefinedTable):
+            conn.rollback()
+    return read_schema(conn)
+
+
+def _report(labels: Sequence[str], what: Wanted, reads: Sequence[Read]) -> Report:
+    changes = compare_sides([chosen_part(read.schema, what.tables) for read in reads], labels)
+    counts = compare_counts([read.counted for read in reads])
+    uncounted = any(read.counted.failed for read in reads)
+    same = all(len(set(line["counts"])) == 1 for line in counts)
+    return {
+        "sides": list(labels),
+        "identical": not changes and same and not uncounted,
+        "schema": changes,
+        "counts": counts,
+        "rows": [],
+        "method": {line["table"]: "full-scan" for line in counts},
+        "not_compared": _not_compared(labels, what, reads),
+        "timings_ms": _slowest(reads),
+    }
+
+
+def _not_compared(labels: Sequence[str], what: Wanted, reads: Sequence[Read]) -> list[str]:
+    lines = ["schema: not asked for"] if not what.schema else []
+    lines += ["numbers of rows: not asked for"] if not what.counts else []
+    lines.append(
+        "row contents: this version compares numbers of rows only"
+        if what.rows
+        else "row contents: not asked for"
+    )
+    if what.tables:
+        lines.append(f"whatever does not belong to a table that matches {', '.join(what.tables)}")
+    majors = sorted({read.major for read in reads})
+    if what.schema and len(majors) > 1:
+        lines.append(
+            f"wording: PostgreSQL {' and '.join(map(str, majors))} print some definitions"
+            " differently, which shows as changes"
+        )
+    lines += _merged(labels, [_side_notes(read) for read in reads])
+    return [*lines, _CLUSTER]
+
+
+def _side_notes(read: Read) -> list[str]:
+    counted = read.counted
+    return [
+        *(f"table {name}: not counted: {why}" for name, why in sorted(counted.failed.items())),
+        *(f"rows of {name}: {why}" for name, why in sorted(counted.left_out.items())),
+        *read.notes,
+    ]
+
+
+def _merged(labels: Sequence[str], notes: Sequence[Sequence[str]]) -> list[str]:
+    """What is true of every side once, the rest with the side's label."""
+    everywhere = set(notes[0]).intersection(*notes[1:])
+    lines = [note for note in notes[0] if note in everywhere]
+    for label, own in zip(labels, notes, strict=True):
+        lines += [f"{label}: {note}" for note in own if note not in everywhere]
+    return lines
+
+
+def _slowest(reads: Sequence[Read]) -> dict[str, float]:
+    """The sides are read side by side: a phase lasts as long as its slowest side."""
+    names = dict.fromkeys(name for read in reads for name in read.timings_ms)
+    return {name: max(read.timings_ms.get(name, 0.0) for read in reads) for name in names}
+
+
+def _since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 2)

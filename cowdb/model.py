@@ -1,0 +1,135 @@
+"""What the agent remembers: pools, sources, snapshots, branches. Values, no I/O.
+
+A *cluster* is a Postgres data directory inside a volume that cowdb runs itself: a managed source
+or a branch. An attached source is not one, since somebody else runs it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from cowdb.wire import Mode, SourceKind
+
+Wanted = Literal["running", "stopped"]
+Lifecycle = Literal["creating", "loading", "ready", "resetting", "deleting"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolRecord:
+    id: str
+    driver: str
+    path: str
+    image: str | None = None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """A server process: the number alone could be anybody's by now.
+
+    :param started: clock ticks after boot, field 22 of /proc/PID/stat.
+    :param boot: the kernel's boot id.
+    """
+
+    pid: int
+    started: int
+    boot: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """A server that cowdb runs.
+
+    :param id: names the run directory and the derived password; stays through resets.
+    :param volume: holds the data now; a reset moves the cluster to a fresh one.
+    :param data: the data directory, relative to the volume's tree.
+    :param superuser: the bootstrap superuser's role name.
+    """
+
+    id: str
+    pool: str
+    volume: str
+    data: str
+    port: int
+    version: str
+    superuser: str
+    database: str
+    durable: bool
+    wanted: Wanted = "running"
+    process: Process | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRecord:
+    """:param datadir: for an attached source, where somebody else keeps it; else empty.
+    :param cluster: for a managed source."""
+
+    id: str
+    name: str
+    kind: SourceKind
+    state: Lifecycle
+    pool: str
+    version: str
+    database: str
+    superuser: str
+    owner_uid: int
+    created_at: datetime
+    datadir: str = ""
+    cluster: Cluster | None = None
+    quarantined: tuple[str, ...] = ()
+    loader: Process | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotRecord:
+    """:param data: the data directory, relative to the volume's tree.
+    :param parent: id of the source or branch it was taken of; names may be used again, ids not.
+    :param parts: (where it was, where it is in the volume) of each directory of an attached
+        source: the data directory, then pg_wal and the tablespaces when they lie elsewhere.
+    :param settled: id of the settled volume, once there is one."""
+
+    id: str
+    name: str
+    parent: str
+    parent_name: str
+    source: str
+    state: Lifecycle
+    pool: str
+    data: str
+    mode: Mode
+    consistency: Literal["crash-consistent", "clean", "backup"]
+    implicit: bool
+    protected: bool
+    version: str
+    superuser: str
+    database: str
+    lsn: str = ""
+    timeline: int = 0
+    system_identifier: str = ""
+    parts: tuple[tuple[str, str], ...] = ()
+    settled: str | None = None
+    quarantined: tuple[str, ...] = ()
+    owner_uid: int
+    created_at: datetime
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchRecord:
+    """:param hidden: made by cowdb for itself (one side of a diff); not listed."""
+
+    id: str
+    name: str
+    snapshot: str
+    state: Lifecycle
+    cluster: Cluster
+    owner_uid: int
+    created_at: datetime
+    expires_at: datetime | None = None
+    protected: bool = False
+    hidden: bool = False
+    quarantined: tuple[str, ...] = ()
+    timings: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,127 @@
+"""The JSON that crosses the socket and that `--json` prints: shapes only, no code.
+
+Fields may be added, never renamed. Times are ISO 8601 in UTC, sizes are bytes, durations in
+`timings_ms` are milliseconds. docs/json.md shows an example of each.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+Mode = Literal["online", "checkpoint", "stop"]
+SourceKind = Literal["attached", "managed"]
+ServerState = Literal[
+    "creating", "loading", "running", "stopped", "crashed", "resetting", "deleting"
+]
+
+
+class PoolInfo(TypedDict):
+    id: str
+    driver: str
+    path: str
+    total_bytes: int | None
+    free_bytes: int | None
+    state: Literal["ready", "missing"]
+    image: str | None
+    """The loop file that the pool lies in, when cowdb made it."""
+
+
+class SourceInfo(TypedDict):
+    name: str
+    kind: SourceKind
+    state: ServerState
+    port: int | None
+    dsn: str | None
+    datadir: str
+    pg_version: str
+    database: str
+    pool: str
+    created_at: str
+    owner: str
+    timings_ms: dict[str, float]
+
+
+class SnapshotInfo(TypedDict):
+    ref: str
+    mode: Mode
+    settled: bool
+    lsn: str
+    timeline: int
+    system_identifier: str
+    created_at: str
+    used_bytes: int | None
+    protected: bool
+    pg_version: str
+    branches: list[str]
+    """Names of the branches that come from this snapshot."""
+    consistency: Literal["crash-consistent", "clean", "backup"]
+    """What a first start of a clone has to do: replay as after a crash, nothing, or replay to
+    the end of a base backup."""
+    timings_ms: dict[str, float]
+
+
+class BranchInfo(TypedDict):
+    name: str
+    source: str
+    """The source that the branch descends from, through however many branches."""
+    parent: str
+    snapshot: str
+    state: ServerState
+    port: int
+    dsn: str
+    """Without its password when the caller is not the owner."""
+    datadir: str
+    database: str
+    pg_version: str
+    created_at: str
+    expires_at: str | None
+    protected: bool
+    owner: str
+    used_bytes: int | None
+    quarantined: list[str]
+    """What was taken out of the copy before it started, for people to read."""
+    timings_ms: dict[str, float]
+
+
+class OperationInfo(TypedDict):
+    id: str
+    kind: str
+    target: str
+    state: Literal["running", "done", "failed", "undone"]
+    caller: str
+    started_at: str
+    finished_at: str | None
+    error: str | None
+    steps: list[str]
+
+
+class Finding(TypedDict):
+    """One thing that `cowdb doctor` found."""
+
+    level: Literal["ok", "warning", "problem"]
+    subject: str
+    message: str
+    repair: str
+    """What --repair would do, or did; empty when there is nothing to do."""
+
+
+class StatusInfo(TypedDict):
+    version: str
+    agent: Literal["daemon", "in-process"]
+    pid: int
+    pools: list[PoolInfo]
+    sources: int
+    snapshots: int
+    branches: dict[str, int]
+    ports: dict[str, int]
+    postgres: list[str]
+
+
+class Progress(TypedDict):
+    """One line of an operation's stream, before its result."""
+
+    event: Literal["progress"]
+    operation: str
+    step: str
+    done: int | None
+    total: int | None

@@ -1,0 +1,243 @@
+"""A whole host for tests: a pool on a loop filesystem, directories of its own, an agent.
+
+    with agent_host(tmp, "btrfs") as host:
+        host.cowdb("source", "add", "main", "--empty")
+
+Everything lies beneath one temporary directory, and `close` leaves no process, mount, loop device
+or file behind, whatever a test did.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+
+from cowdb.config import Config, load
+from cowdb.controller.client import Client
+from cowdb.controller.connect import connect
+from tests.loopfs import loop_filesystem
+
+COWDB = [sys.executable, "-m", "cowdb"]
+
+
+class CommandFailed(AssertionError):
+    """A command of the test ended with another status than expected."""
+
+
+@dataclass
+class AgentHost:
+    """:param base: everything of this host lies here.
+    :param mountpoint: the loop filesystem; the pool is at `pool`."""
+
+    base: Path
+    mountpoint: Path
+    ports: tuple[int, int]
+    daemon: subprocess.Popen[bytes] | None = None
+    extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def config_file(self) -> Path:
+        return self.base / "config.toml"
+
+    @property
+    def config(self) -> Config:
+        return load(self.config_file)
+
+    @property
+    def pool(self) -> Path:
+        return self.mountpoint / "pool"
+
+    @property
+    def log(self) -> Path:
+        return self.base / "agent.log"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "COWDB_CONFIG": str(self.config_file), **self.extra}
+
+    def configure(self, **values: object) -> None:
+        bindirs = os.environ.get("COWDB_TEST_BINDIRS", "").split(":")
+        lines = {
+            "state_dir": str(self.base / "state"),
+            "run_dir": str(self.base / "run"),
+            "log_dir": str(self.base / "log"),
+            "ports": list(self.ports),
+            "bindirs": [item for item in bindirs if item] + ["/usr/lib/postgresql/*/bin"],
+            "reap_interval": 0.1,
+            **values,
+        }
+        text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in lines.items())
+        self.config_file.write_text(text)
+
+    def start_agent(self) -> None:
+        """Start the daemon and wait until it answers."""
+        with self.log.open("ab") as log:
+            self.daemon = subprocess.Popen(
+                [*COWDB, "agent", "serve"], env=self.environment, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + 60
+        while not self._answers():
+            if self.daemon.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"the agent did not start:\n{self.log.read_text()[-2000:]}")
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        from cowdb.controller.connect import _listens
+
+        return _listens(self.config)
+
+    def stop_agent(self, number: signal.Signals = signal.SIGTERM) -> None:
+        if self.daemon is not None:
+            self.daemon.send_signal(number)
+            self.daemon.wait(60)
+            self.daemon = None
+
+    def restart_agent(self, number: signal.Signals = signal.SIGTERM) -> None:
+        self.stop_agent(number)
+        self.start_agent()
+
+    def run(self, *words: str, status: int = 0, **options: Any) -> subprocess.CompletedProcess[str]:
+        """`cowdb WORDS`, expected to end with `status`."""
+        done = subprocess.run(
+            [*COWDB, *words], env=self.environment, capture_output=True, text=True, timeout=280,
+            check=False, **options,
+        )  # fmt: skip
+        if done.returncode != status:
+            raise CommandFailed(
+                f"cowdb {' '.join(words)}: status {done.returncode}, expected {status}\n"
+                f"stdout: {done.stdout}\nstderr: {done.stderr}\nagent: {self.tail()}"
+            )
+        return done
+
+    def json(self, *words: str, status: int = 0) -> Any:
+        """What a command prints with --json."""
+        return json.loads(self.run(*words, "--json", status=status).stdout)
+
+    def error(self, *words: str, status: int) -> dict[str, str]:
+        """The error that a command ends with, as --json prints it on stderr; and that nothing
+        else is on stdout."""
+        done = self.run(*words, "--json", status=status)
+        assert done.stdout == ""
+        found: dict[str, str] = json.loads(done.stderr)["error"]
+        return found
+
+    @contextlib.contextmanager
+    def client(self) -> Iterator[Client]:
+        with connect(self.config) as client:
+            yield client
+
+    def sql(self, dsn: str, *statements: str) -> list[tuple[Any, ...]]:
+        """Run statements in autocommit; the rows of the last one that returns any."""
+        rows: list[tuple[Any, ...]] = []
+        with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as db:
+            for statement in statements:
+                cursor = db.execute(statement)
+                if cursor.description:
+                    rows = cursor.fetchall()
+        return rows
+
+    def tail(self) -> str:
+        return self.log.read_text()[-3000:] if self.log.exists() else ""
+
+    def servers(self) -> list[int]:
+        """Pids of postmasters and their children that work beneath this host's directories."""
+        found = []
+        for process in psutil.process_iter(["pid"]):
+            with contextlib.suppress(psutil.Error, OSError):
+                if Path(process.cwd()).is_relative_to(self.base):
+                    found.append(process.pid)
+        return found
+
+    def remains(self) -> dict[str, list[str]]:
+        """What exists beside the pool itself: volumes, servers, rooms, ports. All empty when
+        every branch, snapshot and source is gone."""
+        with self.client() as client:
+            findings = [item["subject"] for item in client.host.doctor()
+                        if item["level"] == "problem"]  # fmt: skip
+            ports = client.host.status()["ports"]["used"]
+        return {
+            "volumes": sorted(item.name for item in (self.pool / "volumes").iterdir()),
+            "staging": sorted(item.name for item in (self.pool / "staging").iterdir()),
+            "servers": [str(pid) for pid in self.servers()],
+            "rooms": sorted(item.name for base in ("state", "run")
+                            for item in (self.base / base / "servers").iterdir()),
+            "settings": sorted(item.name for item in (self.base / "state/snapshots").iterdir()),
+            "ports": [str(ports)] if ports else [],
+            "doctor": findings,
+        }  # fmt: skip
+
+    def wipe(self) -> None:
+        """Remove all branches, snapshots and sources, in whatever order they allow."""
+        with self.client() as client:
+            for _ in range(50):
+                branches, snapshots = client.branches.list(), client.snapshots.list()
+                if not branches and not snapshots:
+                    break
+                for branch in branches:
+                    client.branches.protect(branch["name"], protected=False)
+                    with contextlib.suppress(Exception):
+                        client.branches.remove(branch["name"])
+                for snapshot in snapshots:
+                    client.snapshots.protect(snapshot["ref"], protected=False)
+                    with contextlib.suppress(Exception):
+                        client.snapshots.remove(snapshot["ref"])
+            for source in client.sources.list():
+                client.sources.remove(source["name"])
+
+    def close(self) -> None:
+        """End everything that runs here, by force if need be."""
+        with contextlib.suppress(Exception):
+            self.stop_agent()
+        if self.daemon is not None:
+            self.daemon.kill()
+            self.daemon.wait()
+        for _ in range(100):
+            pids = self.servers()
+            if not pids:
+                break
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.02)
+
+
+_next_port = 21000 + os.getpid() % 400 * 20
+
+
+@contextlib.contextmanager
+def agent_host(filesystem: str = "btrfs", *, size: str = "2G", agent: bool = True,
+               ports: int = 200, **config: object) -> Iterator[AgentHost]:  # fmt: skip
+    """:param filesystem: "btrfs" or "xfs" (the reflink driver).
+    :param agent: run the daemon; else commands serve themselves in process.
+    :param config: keys of config.toml that differ."""
+    global _next_port
+    first, _next_port = _next_port, _next_port + ports
+    base = Path(tempfile.mkdtemp(prefix="cowdb-host-", dir="/var/tmp"))
+    base.chmod(0o755)
+    try:
+        with loop_filesystem(filesystem, size) as mountpoint:
+            host = AgentHost(base, mountpoint, (first, first + ports - 1))
+            try:
+                host.configure(**config)
+                if agent:
+                    host.start_agent()
+                host.run("init", "--pool", str(host.pool))
+                yield host
+            finally:
+                host.close()
+    finally:
+        shutil.rmtree(base, ignore_errors=True)

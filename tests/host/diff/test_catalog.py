@@ -1,0 +1,186 @@
+"""Each single change to a schema is reported as that change; equal schemas as equal."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from cowdb.controller.diff.catalog.reader import read_schema
+from cowdb.controller.diff.catalog.unmodelled import read_notes
+from cowdb.controller.diff.compare import compare
+from cowdb.controller.diff.model import Schema, Side, Wanted
+from cowdb.controller.diff.schema import compare_schemas
+from cowdb.controller.diff.session import settle
+from tests.host.diff import cases, more_cases
+from tests.host.diff.cases import Case
+from tests.plainpg import PlainPostgres
+
+ALL = (
+    *cases.TABLES, *cases.COLUMNS, *cases.CONSTRAINTS, *cases.INDEXES, *cases.VIEWS,
+    *more_cases.ROUTINES, *more_cases.SEQUENCES, *more_cases.TYPES, *more_cases.OTHERS,
+)  # fmt: skip
+SHOP = (Path(__file__).parent / "shop.sql").read_text()
+
+
+@pytest.fixture(scope="module")
+def scratch(server: PlainPostgres) -> Iterator[psycopg.Connection[Any]]:
+    """A database in which every test rolls back what it did."""
+    name = server.database()
+    with psycopg.connect(server.dsn(name)) as conn:
+        conn.autocommit = True
+        settle(conn)
+        conn.execute("SET allow_system_table_mods = on")
+        conn.execute("SET check_function_bodies = off")
+        conn.autocommit = False
+        yield conn
+    server.drop(name)
+
+
+def schema_after(conn: psycopg.Connection[Any], statements: str) -> Schema:
+    conn.execute("SET search_path = public")
+    if statements:
+        conn.execute(statements.encode())
+    conn.execute("SET search_path = ''")
+    schema, notes = read_schema(conn)
+    assert notes == []
+    return schema
+
+
+def told(first: Schema, other: Schema) -> list[str]:
+    lines = []
+    for change in compare_schemas(first, other, "other"):
+        sign = {"added": "+", "removed": "-", "changed": "~"}[change["change"]]
+        line = f"{sign} {change['kind']} {change['name']}"
+        if isinstance(change["details"], list):
+            line += ": " + ", ".join(detail["property"] for detail in change["details"])
+        lines.append(line)
+    return lines
+
+
+@pytest.mark.parametrize("single", ALL, ids=str)
+def test_a_single_change_is_told_exactly(scratch: psycopg.Connection[Any], single: Case) -> None:
+    if scratch.info.server_version // 10000 < single.since:
+        pytest.skip(f"needs PostgreSQL {single.since}")
+    try:
+        before = schema_after(scratch, single.before)
+        after = schema_after(scratch, single.alter)
+    finally:
+        scratch.rollback()
+    assert told(before, after) == list(single.expected)
+    swapped = [line.translate(str.maketrans("+-", "-+", "")) for line in told(after, before)]
+    assert sorted(line[0] + line[1:].split(":")[0] for line in swapped) == sorted(
+        line[0] + line[1:].translate(str.maketrans("+-", "-+")).split(":")[0]
+        for line in single.expected
+    )
+
+
+def test_values_are_told(scratch: psycopg.Connection[Any]) -> None:
+    try:
+        before = schema_after(scratch, "CREATE TABLE t (a int); CREATE ROLE reader")
+        after = schema_after(
+            scratch, "ALTER TABLE t ALTER a TYPE numeric(5, 1); GRANT SELECT, INSERT ON t TO reader"
+        )
+    finally:
+        scratch.rollback()
+    table, column = compare_schemas(before, after, "other")
+    assert table["details"] == [
+        {"property": "privileges", "values": [[], ["reader: INSERT, SELECT"]]}
+    ]
+    assert column["details"] == [{"property": "type", "values": ["integer", "numeric(5,1)"]}]
+
+
+def sides(server: PlainPostgres, *names: str) -> list[Side]:
+    return [Side(f"side {number}", server.dsn(name)) for number, name in enumerate(names)]
+
+
+def test_two_loads_of_the_same_ddl_are_equal(server: PlainPostgres) -> None:
+    # The second load comes after other objects, so that not one OID is the same.
+    noise = (
+        "CREATE SCHEMA n; CREATE TABLE n.a (b serial PRIMARY KEY, c text); DROP SCHEMA n CASCADE"
+    )
+    one, two = server.database(SHOP), server.database(noise, SHOP)
+    report = compare(sides(server, one, two), Wanted())
+    assert report["schema"] == []
+    assert report["identical"]
+    assert len(report["counts"]) == 15
+    server.drop(one, two)
+
+
+def test_a_dump_restored_is_equal(server: PlainPostgres) -> None:
+    one, two = server.database(SHOP), server.database()
+    command = [server.bin / "pg_dump", server.dsn(one)]
+    dumped = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60)
+    load = [server.bin / "psql", "-qX", "-v", "ON_ERROR_STOP=1", server.dsn(two)]
+    subprocess.run(
+        load, input=dumped.stdout, capture_output=True, check=True, text=True, timeout=60
+    )
+    report = compare(sides(server, one, two), Wanted())
+    assert report["schema"] == []
+    assert report["identical"]
+    server.drop(one, two)
+
+
+def test_unrelated_objects_in_another_order_are_equal(server: PlainPostgres) -> None:
+    parts = [
+        "CREATE TABLE a (id int PRIMARY KEY, x text, UNIQUE (x), CHECK (id > 0))",
+        "CREATE TABLE b (id int PRIMARY KEY) PARTITION BY RANGE (id)",
+        "CREATE TYPE e AS ENUM ('x', 'y')",
+        "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE TABLE c (LIKE pg_class INCLUDING ALL)",
+    ]
+    tail = [
+        "CREATE TABLE b1 PARTITION OF b FOR VALUES FROM (0) TO (5)",
+        "CREATE TABLE b2 PARTITION OF b FOR VALUES FROM (5) TO (9)",
+        "CREATE VIEW v AS SELECT x FROM a",
+    ]
+    key = "CREATE TABLE d (b int REFERENCES b)"
+    one = server.database(*parts, *tail, key)
+    two = server.database(*reversed(parts), key, *reversed(tail))
+    report = compare(sides(server, one, two), Wanted())
+    assert report["schema"] == []
+    server.drop(one, two)
+
+
+def test_what_is_not_modelled_is_named(scratch: psycopg.Connection[Any]) -> None:
+    try:
+        quiet = read_notes(scratch)
+        assert not any("not compared yet" in note for note in quiet)
+        scratch.execute("SELECT lo_create(0), lo_create(0)")
+        scratch.execute("CREATE FUNCTION pg_catalog.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+        scratch.execute("REVOKE EXECUTE ON FUNCTION pg_catalog.version() FROM PUBLIC")
+        scratch.execute(
+            "CREATE SUBSCRIPTION sub CONNECTION '' PUBLICATION p WITH (connect = false)"
+        )
+        notes = read_notes(scratch)
+    except psycopg.errors.InsufficientPrivilege:
+        pytest.fail("the tests run as a superuser")
+    finally:
+        scratch.rollback()
+    assert "2 large objects: not compared yet" in notes
+    assert "1 objects made in pg_catalog: not compared yet" in notes
+    assert "1 objects of the server itself with changed privileges: not compared yet" in notes
+    assert "1 connection strings of subscriptions: not compared yet" in notes
+
+
+def test_a_password_in_a_user_mapping_is_compared_and_not_shown(
+    scratch: psycopg.Connection[Any],
+) -> None:
+    try:
+        before = schema_after(
+            scratch,
+            cases.FDW + "CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS (password 'sesame1')",
+        )
+        after = schema_after(
+            scratch, "ALTER USER MAPPING FOR PUBLIC SERVER s OPTIONS (SET password 'sesame2')"
+        )
+    finally:
+        scratch.rollback()
+    changes = compare_schemas(before, after, "other")
+    assert len(changes) == 1
+    assert "sesame" not in str(changes)
+    assert "sesame" not in str(compare_schemas({}, after, "other"))
