@@ -29,7 +29,7 @@ import psycopg
 from cowdb.config import Config, load
 from cowdb.controller.client import Client
 from cowdb.controller.connect import connect
-from tests.loopfs import loop_filesystem
+from tests.loopfs import MIB, mounted
 
 COWDB = [sys.executable, "-m", "cowdb"]
 
@@ -219,7 +219,7 @@ _next_port = 21000 + os.getpid() % 400 * 20
 
 
 @contextlib.contextmanager
-def agent_host(filesystem: str = "btrfs", *, size: str = "2G", agent: bool = True,
+def agent_host(filesystem: str = "btrfs", *, size: int = 2048 * MIB, agent: bool = True,
                ports: int = 200, **config: object) -> Iterator[AgentHost]:  # fmt: skip
     """:param filesystem: "btrfs" or "xfs" (the reflink driver).
     :param agent: run the daemon; else commands serve themselves in process.
@@ -229,7 +229,7 @@ def agent_host(filesystem: str = "btrfs", *, size: str = "2G", agent: bool = Tru
     base = Path(tempfile.mkdtemp(prefix="cowdb-host-", dir="/var/tmp"))
     base.chmod(0o755)
     try:
-        with loop_filesystem(filesystem, size) as mountpoint:
+        with mounted(filesystem, size) as mountpoint:
             host = AgentHost(base, mountpoint, (first, first + ports - 1))
             try:
                 host.configure(**config)

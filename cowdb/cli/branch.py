@@ -10,11 +10,10 @@ from cowdb.cli.output import (
     client,
     epilog,
     json_option,
-    parse_duration,
     print_json,
-    size_text,
     table,
 )
+from cowdb.units import parse_duration, size_text
 from cowdb.wire import BranchInfo
 
 _CODES = "0 success, 1 failure, 2 usage, 4 not found, 5 conflict, 6 no agent, 7 not permitted"

@@ -6,7 +6,8 @@ import os
 
 import click
 
-from cowdb.cli.output import client, epilog, json_option, parse_size, print_json, size_text, table
+from cowdb.cli.output import client, epilog, json_option, print_json, table
+from cowdb.units import parse_size, size_text
 
 _CODES = "0 success, 1 failure, 2 usage, 5 conflict, 6 no agent, 7 not permitted"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,16 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cowdb.errors import InvalidError
-
 if TYPE_CHECKING:
     from cowdb.controller.client import Client
 
 F = TypeVar("F", bound=Callable[..., Any])
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_SIZES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def epilog(example: str, codes: str = "0 success, 1 failure, 2 usage, 6 no agent") -> str:
@@ -75,34 +69,6 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-def size_text(count: int | None) -> str:
-    """Bytes for people: 1.5 MiB."""
-    if count is None:
-        return "-"
-    amount, unit = float(count), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):  # noqa: B007
-        if abs(amount) < 1024:
-            break
-        amount /= 1024
-    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-
-
-def parse_duration(text: str) -> int:
-    """ "90s", "15m", "2h", "7d" as seconds; raises InvalidError."""
-    match = re.fullmatch(r"(\d+)([smhd])", text.strip())
-    if not match or int(match[1]) == 0:
-        raise InvalidError(f"{text!r} is not a duration", hint="such as 90s, 15m, 2h or 7d")
-    return int(match[1]) * _UNITS[match[2]]
-
-
-def parse_size(text: str) -> int:
-    """ "20G", "512M" as bytes; raises InvalidError."""
-    match = re.fullmatch(r"(\d+)([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
-    if not match:
-        raise InvalidError(f"{text!r} is not a size", hint="such as 512M or 20G")
-    return int(match[1]) * _SIZES[match[2].upper()]
-
-
 class Progress:
     """Steps on stderr: a line that is rewritten on a terminal, nothing elsewhere. A context
     manager, so that the line is cleared on the way out, also by an error."""
@@ -122,6 +88,10 @@ class Progress:
         share = f" {done * 100 // total} %" if done is not None and total else ""
         click.echo(f"\r\033[K{click.style('…', fg='cyan')} {what}{share}"[:140], nl=False, err=True)
 
-    def __exit__(self, *_: object) -> None:
+    def clear(self) -> None:
+        """Make room for a line that stays."""
         if self._live:
             click.echo("\r\033[K", nl=False, err=True)
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()

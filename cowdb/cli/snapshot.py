@@ -13,9 +13,9 @@ from cowdb.cli.output import (
     epilog,
     json_option,
     print_json,
-    size_text,
     table,
 )
+from cowdb.units import size_text
 from cowdb.wire import Mode
 
 _CODES = "0 success, 1 failure, 2 usage, 4 not found, 5 conflict, 6 no agent, 7 not permitted"

@@ -139,8 +139,12 @@ def _connect(dsn: str, settings: Mapping[str, str]) -> Connection:
         connection = psycopg.connect(dsn, autocommit=True, application_name="cowdb demo")
     except psycopg.OperationalError as error:
         raise CommandError(f"cannot connect for the demo: {str(error).strip()}") from error
-    for name, value in settings.items():
-        connection.execute("select set_config(%s, %s, false)", (name, value))
+    try:
+        for name, value in settings.items():
+            connection.execute("select set_config(%s, %s, false)", (name, value))
+    except psycopg.Error as error:
+        connection.close()
+        raise CommandError(f"setting {name!r} was refused: {str(error).strip()}") from error
     return connection
 
 

@@ -265,3 +265,8 @@ def test_a_failure_names_its_step_and_stops_its_neighbours(
 def test_a_server_that_does_not_answer_is_said() -> None:
     with pytest.raises(CommandError, match="cannot connect"):
         run_script("postgresql://127.0.0.1:1/x", [], progress=lambda _: None)
+
+
+def test_a_setting_that_is_refused_is_named(server: PlainPostgres) -> None:
+    with pytest.raises(CommandError, match="setting 'work_mem' was refused"):
+        run_script(server.dsn(), [], progress=lambda _: None, settings={"work_mem": "much"})

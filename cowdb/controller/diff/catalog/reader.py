@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -61,11 +61,8 @@ def _fetch(conn: psycopg.Connection[Any], queries: Sequence[Query]) -> list[list
         return [cursor.fetchall() for cursor in cursors]
 
 
-def _objects(
-    query: Query, rows: Sequence[Mapping[str, Any]]
-) -> Iterator[tuple[ObjectKey, Described]]:
-    for row in rows:
-        properties = dict(row)
+def _objects(query: Query, rows: Sequence[dict[str, Any]]) -> Iterator[tuple[ObjectKey, Described]]:
+    for properties in rows:
         key = ObjectKey(properties.pop("kind", query.kind), properties.pop("name"))
         words = properties.pop("inside", None) or []
         places = tuple(map(ObjectKey, words[::2], words[1::2]))
