@@ -143,15 +143,22 @@ class Branches:
     def show(self, name: str, caller: Caller, *, sizes: bool = True) -> BranchInfo:
         with self._context.store.transaction() as tx:
             branch = find_branch(tx, name)
-            return views.branch_info(tx, branch, self._context.host, caller, sizes=sizes)
+            found = views.branch_info(tx, branch, self._context.host, caller)
+        return self._measured(branch, found) if sizes else found
 
     def listing(self, caller: Caller, *, sizes: bool = False) -> list[BranchInfo]:
         with self._context.store.transaction() as tx:
-            return [
-                views.branch_info(tx, branch, self._context.host, caller, sizes=sizes)
+            found = [
+                (branch, views.branch_info(tx, branch, self._context.host, caller))
                 for branch in tx.branches.all()
                 if not branch.hidden
             ]
+        return [self._measured(*item) if sizes else item[1] for item in found]
+
+    def _measured(self, branch: BranchRecord, info: BranchInfo) -> BranchInfo:
+        cluster = branch.cluster
+        info["used_bytes"] = views.used_bytes(self._context.host, cluster.pool, cluster.volume)
+        return info
 
     def remove(self, name: str, caller: Caller, report: Report) -> None:
         """:raises ConflictError: it is protected, or other branches come from it."""

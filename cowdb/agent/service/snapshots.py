@@ -54,7 +54,7 @@ class Snapshots:
         with self._context.store.transaction() as tx:
             snapshot = tx.snapshots.get(taken)
             assert snapshot is not None
-            return views.snapshot_info(tx, snapshot, self._context.host, sizes=False)
+            return views.snapshot_info(tx, snapshot)
 
     def take_implicit(self, parent: str, caller: Caller, attempt: Attempt) -> str:
         """A snapshot for one branch; goes when that goes. Returns its id."""
@@ -255,20 +255,26 @@ class Snapshots:
             require_owner(caller, snapshot.owner_uid, f"protect snapshot {ref!r}")
             changed = replace(snapshot, protected=protected)
             tx.snapshots.put(changed)
-            return views.snapshot_info(tx, changed, self._context.host, sizes=False)
+            return views.snapshot_info(tx, changed)
 
     def show(self, ref: str, caller: Caller) -> SnapshotInfo:
         with self._context.store.transaction() as tx:
-            found = find_snapshot(tx, ref)
-            return views.snapshot_info(tx, found, self._context.host, sizes=True)
+            snapshot = find_snapshot(tx, ref)
+            found = views.snapshot_info(tx, snapshot)
+        return self._measured(snapshot, found)
 
     def listing(self, *, sizes: bool = False) -> list[SnapshotInfo]:
         with self._context.store.transaction() as tx:
-            return [
-                views.snapshot_info(tx, snapshot, self._context.host, sizes=sizes)
+            found = [
+                (snapshot, views.snapshot_info(tx, snapshot))
                 for snapshot in tx.snapshots.all()
                 if not snapshot.implicit
             ]
+        return [self._measured(*item) if sizes else item[1] for item in found]
+
+    def _measured(self, snapshot: SnapshotRecord, info: SnapshotInfo) -> SnapshotInfo:
+        info["used_bytes"] = views.used_bytes(self._context.host, snapshot.pool, snapshot.id)
+        return info
 
 
 def _consistency(done: Attempt) -> Literal["crash-consistent", "clean", "backup"]:

@@ -45,9 +45,8 @@ def server_state(record: BranchRecord | SourceRecord, host: Host) -> ServerState
     return "stopped" if cluster.wanted == "stopped" else "crashed"
 
 
-def branch_info(
-    tx: Transaction, branch: BranchRecord, host: Host, caller: Caller, *, sizes: bool
-) -> BranchInfo:
+def branch_info(tx: Transaction, branch: BranchRecord, host: Host, caller: Caller) -> BranchInfo:
+    """`used_bytes` is left out: measuring takes too long for a transaction."""
     snapshot = tx.snapshots.get(branch.snapshot)
     source = tx.sources.get(snapshot.source) if snapshot else None
     cluster = branch.cluster
@@ -67,22 +66,22 @@ def branch_info(
         "expires_at": iso(branch.expires_at),
         "protected": branch.protected,
         "owner": user_of(branch.owner_uid).name,
-        "used_bytes": _used(host, cluster.pool, cluster.volume) if sizes else None,
+        "used_bytes": None,
         "quarantined": list(branch.quarantined),
         "timings_ms": branch.timings,
     }
 
 
-def _used(host: Host, pool: str, volume: str) -> int | None:
+def used_bytes(host: Host, pool: str, volume: str) -> int | None:
+    """None when the volume is gone meanwhile, or its pool is: the state says so."""
     try:
         return host.pool(pool).used_bytes(VolumeId(volume))
-    except StorageError:  # gone meanwhile, or the pool is: the state says so
+    except StorageError:
         return None
 
 
-def snapshot_info(
-    tx: Transaction, snapshot: SnapshotRecord, host: Host, *, sizes: bool
-) -> SnapshotInfo:
+def snapshot_info(tx: Transaction, snapshot: SnapshotRecord) -> SnapshotInfo:
+    """`used_bytes` is left out: measuring takes too long for a transaction."""
     branches = tx.branches.all("snapshot = ?", snapshot.id)
     return {
         "ref": f"{snapshot.parent_name}@{snapshot.name}",
@@ -92,7 +91,7 @@ def snapshot_info(
         "timeline": snapshot.timeline,
         "system_identifier": snapshot.system_identifier,
         "created_at": when(snapshot.created_at),
-        "used_bytes": _used(host, snapshot.pool, snapshot.id) if sizes else None,
+        "used_bytes": None,
         "protected": snapshot.protected,
         "pg_version": snapshot.version,
         "branches": [branch.name for branch in branches if not branch.hidden],

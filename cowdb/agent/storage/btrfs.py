@@ -94,6 +94,7 @@ class BtrfsPool:
                 return own_bytes_beneath(tree)
             fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
+                syncfs(fd)  # what is only in the page cache has no extent yet
                 info = btrfsutil.subvolume_info(fd)
                 # What a snapshot found written has at most the number of the transaction that
                 # made the snapshot, and what is written into it a later one.
