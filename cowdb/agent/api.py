@@ -4,11 +4,8 @@ agent calls it in process, and the OpenAPI document is made of it."""
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Literal
-from urllib.parse import unquote
 
 import msgspec
 
@@ -17,7 +14,9 @@ from cowdb.agent import journal, requests
 from cowdb.agent.audit import Audit
 from cowdb.agent.engines.postgres import binaries
 from cowdb.agent.host import Report
+from cowdb.agent.http import openapi
 from cowdb.agent.policy import Caller
+from cowdb.agent.routes import VERSION, Call, Route
 from cowdb.agent.service.branches import Branches
 from cowdb.agent.service.context import Context
 from cowdb.agent.service.doctor import Doctor
@@ -34,43 +33,6 @@ from cowdb.wire import (
     SourceInfo,
     StatusInfo,
 )
-
-VERSION = "v1"
-Method = Literal["GET", "POST", "DELETE"]
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request, taken apart. `names` are the parts of the path, `query` the rest."""
-
-    caller: Caller
-    names: tuple[str, ...]
-    query: Mapping[str, str]
-    body: Any
-    report: Report
-
-    @property
-    def sizes(self) -> bool:
-        return self.query.get("sizes") == "1"
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """:param path: below /v1, with `{name}` for each name.
-    :param request: the type of the body, None for no body.
-    :param response: the type of the answer, None for none."""
-
-    method: Method
-    path: str
-    summary: str
-    request: type[requests.Request] | None
-    response: Any
-    handler: Callable[[Call], object]
-
-    def match(self, path: str) -> tuple[str, ...] | None:
-        pattern = re.sub(r"\{\w+\}", "([^/]+)", self.path)
-        found = re.fullmatch(pattern, path)
-        return tuple(unquote(part) for part in found.groups()) if found else None
 
 
 class Api:
@@ -221,7 +183,6 @@ class Api:
         }
 
     def _openapi(self, call: Call) -> dict[str, Any]:
-        from cowdb.agent.http import openapi
 
         return openapi.document(self.routes)
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from cowdb import __version__
-
-if TYPE_CHECKING:
-    from cowdb.agent.api import Route
+from cowdb.agent.routes import Route
 
 _ERROR = {
     "type": "object",

@@ -1,0 +1,50 @@
+"""A route: what a request must look like, what answers it, and with which types."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import unquote
+
+from cowdb.agent.host import Report
+from cowdb.agent.policy import Caller
+from cowdb.agent.requests import Request
+
+VERSION = "v1"
+Method = Literal["GET", "POST", "DELETE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, taken apart. `names` are the parts of the path, `query` the rest."""
+
+    caller: Caller
+    names: tuple[str, ...]
+    query: Mapping[str, str]
+    body: Any
+    report: Report
+
+    @property
+    def sizes(self) -> bool:
+        return self.query.get("sizes") == "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """:param path: below /v1, with `{name}` for each name.
+    :param request: the type of the body, None for no body.
+    :param response: the type of the answer, None for none."""
+
+    method: Method
+    path: str
+    summary: str
+    request: type[Request] | None
+    response: Any
+    handler: Callable[[Call], object]
+
+    def match(self, path: str) -> tuple[str, ...] | None:
+        pattern = re.sub(r"\{\w+\}", "([^/]+)", self.path)
+        found = re.fullmatch(pattern, path)
+        return tuple(unquote(part) for part in found.groups()) if found else None
