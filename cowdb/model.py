@@ -46,6 +46,8 @@ class Cluster:
     :param volume: holds the data now; a reset moves the cluster to a fresh one.
     :param data: the data directory, relative to the volume's tree.
     :param superuser: the bootstrap superuser's role name.
+    :param process: the latest server of this volume, dead or alive; its boot tells whether the
+        host went down under it.
     """
 
     id: str

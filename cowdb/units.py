@@ -27,7 +27,10 @@ def parse_duration(text: str) -> int:
     match = re.fullmatch(r"(\d+)([smhd])", text.strip())
     if not match or int(match[1]) == 0:
         raise InvalidError(f"{text!r} is not a duration", hint="such as 90s, 15m, 2h or 7d")
-    return int(match[1]) * _UNITS[match[2]]
+    seconds = int(match[1]) * _UNITS[match[2]]
+    if seconds > 366 * _UNITS["d"]:
+        raise InvalidError(f"{text!r} is longer than a year", hint="at most 366d")
+    return seconds
 
 
 def parse_size(text: str) -> int:

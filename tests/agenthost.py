@@ -41,13 +41,15 @@ class CommandFailed(AssertionError):
 @dataclass
 class AgentHost:
     """:param base: everything of this host lies here.
-    :param mountpoint: the loop filesystem; the pool is at `pool`."""
+    :param mountpoint: the loop filesystem; the pool is at `pool`.
+    :param serve: the daemon's command."""
 
     base: Path
     mountpoint: Path
     ports: tuple[int, int]
     daemon: subprocess.Popen[bytes] | None = None
     extra: dict[str, str] = field(default_factory=dict)
+    serve: list[str] = field(default_factory=lambda: [*COWDB, "agent", "serve"])
 
     @property
     def config_file(self) -> Path:
@@ -86,9 +88,7 @@ class AgentHost:
     def start_agent(self) -> None:
         """Start the daemon and wait until it answers."""
         with self.log.open("ab") as log:
-            self.daemon = subprocess.Popen(
-                [*COWDB, "agent", "serve"], env=self.environment, stdout=log, stderr=log
-            )
+            self.daemon = subprocess.Popen(self.serve, env=self.environment, stdout=log, stderr=log)
         deadline = time.monotonic() + 60
         while not self._answers():
             if self.daemon.poll() is not None or time.monotonic() > deadline:
@@ -158,7 +158,8 @@ class AgentHost:
         found = []
         for process in psutil.process_iter(["pid"]):
             with contextlib.suppress(psutil.Error, OSError):
-                if Path(process.cwd()).is_relative_to(self.base):
+                cwd = Path(process.cwd())
+                if cwd.is_relative_to(self.base) or cwd.is_relative_to(self.pool):
                     found.append(process.pid)
         return found
 

@@ -193,7 +193,9 @@ def _decode(route: Route, body: bytes) -> Any:  # noqa: ANN401
     try:
         return msgspec.json.decode(body or b"{}", type=route.request)
     except msgspec.DecodeError as error:
-        raise InvalidError(f"the request is not valid: {error}") from error
+        raise InvalidError(
+            f"the request is not valid: {error}", hint=f"GET /{VERSION}/openapi.json says what is"
+        ) from error
 
 
 def failure(error: BaseException) -> CowdbError:

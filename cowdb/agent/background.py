@@ -15,6 +15,7 @@ Task = Callable[[], None]
 class Background:
     def __init__(self) -> None:
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="background", daemon=True)
 
     def start(self) -> None:
@@ -25,11 +26,12 @@ class Background:
 
     def stop(self) -> None:
         """End after the task at work; those that wait are found again at the next start."""
+        self._ended.set()
         self._tasks.put(None)
         self._thread.join()
 
     def _run(self) -> None:
-        while (task := self._tasks.get()) is not None:
+        while (task := self._tasks.get()) is not None and not self._ended.is_set():
             try:
                 task()
             except Exception:

@@ -40,10 +40,12 @@ class Attempt:
     """One run of a plan: what its steps are given beside the plan, and what they learn.
 
     :param secrets: such as the password of a `--dsn`; never journaled.
+    :param settings: of the server that is being copied; they may hold secrets, too.
     """
 
     report: Report = lambda what, done, total: None
     secrets: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     process: Process | None = None
     control: Control | None = None

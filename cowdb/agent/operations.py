@@ -5,7 +5,8 @@ prepare(tx)  checks the request, changes the records, returns the intent; one tr
 steps        effects, in order; a failure undoes those that began, newest first
 commit(tx)   the records as they are now; one transaction with "committed"
 cleanup      effects that only go forward
-settle_records, one transaction with "done"
+complete(tx) what was to be removed goes, one transaction with "done"; after an undo
+restore(tx)  the records as they were before, one transaction with "undone"
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from cowdb.errors import BusyError, CowdbError
 
 log = logging.getLogger("cowdb.operations")
 
+_NOT_UNDONE = "; not undone: "
 PATIENCE = 60.0  # seconds that an operation waits for another one on the same object
 
 
@@ -67,6 +69,11 @@ class Claims:
 class Operations:
     def __init__(self, store: Store, host: Host) -> None:
         self.store, self.host = store, host
+        self._at_work: set[str] = set()
+
+    def at_work(self, operation: Operation) -> bool:
+        """Whether a thread of this agent runs it now, so that nobody else may touch it."""
+        return operation.id in self._at_work
 
     def run(
         self,
@@ -82,9 +89,13 @@ class Operations:
                 tx, intent.kind, intent.target, intent.subject, caller, intent.plan,
                 datetime.now(UTC),
             )  # fmt: skip
-        _say(operation, "begun", caller=caller)
-        self._forward(operation, commit, attempt)
-        self.clean_up(operation, attempt)
+            self._at_work.add(operation.id)
+        try:
+            _say(operation, "begun", caller=caller)
+            self._forward(operation, commit, attempt)
+            self.clean_up(operation, attempt)
+        finally:
+            self._at_work.discard(operation.id)
 
     def _forward(
         self,
@@ -118,17 +129,18 @@ class Operations:
         """Undo newest first. A step that cannot be undone stops nothing: the others are undone
         all the same, and the journal keeps the operation as failed for doctor."""
         faults = []
+        reason = reason.partition(_NOT_UNDONE)[0]  # of an earlier attempt
         for step in reversed(begun):
             try:
                 effects.undo(step, self.host, attempt)
-            except (CowdbError, OSError) as error:
+            except Exception as error:
                 faults.append(f"{step.describe()}: {_reason(error)}")
                 log.warning("undo failed", extra={"operation": operation.id, "reason": faults[-1]})
         with self.store.transaction() as tx:
             if faults:
-                journal.mark(tx, operation, "failed", f"{reason}; not undone: {'; '.join(faults)}")
+                journal.mark(tx, operation, "failed", f"{reason}{_NOT_UNDONE}{'; '.join(faults)}")
             else:
-                settle_records(tx, operation.subject)
+                restore(tx, operation.subject)
                 journal.mark(tx, operation, "undone", reason)
         _say(operation, "failed" if faults else "undone", reason=reason)
 
@@ -138,20 +150,54 @@ class Operations:
         for step in operation.plan.cleanup:
             self._do(step, attempt)
         with self.store.transaction() as tx:
-            settle_records(tx, operation.subject)
+            complete(tx, operation.subject)
             journal.mark(tx, operation, "done")
         _say(operation, "done")
 
+    def resume(self, subject: str) -> None:
+        """Clean up after a committed operation on this object that could not do it itself (a
+        quota, a pool that was away). The caller holds the object's claim.
 
-def settle_records(tx: Transaction, subject: str) -> None:
-    """Bring a record to rest when its operation is over: what was being made or removed goes,
-    what was being changed, or is being loaded by its user, stays."""
+        :raises CowdbError: it still cannot.
+        """
+        for operation in journal.unfinished(self.store):
+            mine = operation.subject == subject and operation.state == "committed"
+            if mine and not self.at_work(operation):
+                self.clean_up(operation, Attempt())
+
+
+def complete(tx: Transaction, subject: str) -> None:
+    """Bring the records of a finished operation to rest: what was being removed goes, a branch
+    with the implicit snapshot that only it came from; what was being changed is ready."""
     branch = tx.branches.get(subject)
     if branch is not None and branch.state == "resetting":
         tx.branches.put(replace(branch, state="ready"))
     for table in (tx.branches, tx.snapshots, tx.sources):
         record = table.get(subject)
-        if record is not None and record.state in ("creating", "deleting"):
+        if record is not None and record.state == "deleting":
+            table.delete(subject)
+            tx.release(subject)
+    garbage = tx.snapshots.get(branch.snapshot) if branch and branch.state == "deleting" else None
+    if garbage is not None and garbage.state == "deleting":
+        tx.snapshots.delete(garbage.id)
+
+
+def restore(tx: Transaction, subject: str) -> None:
+    """Bring the records of an operation that was taken back to what they were before it: what
+    was being made goes, what was being changed or removed stays."""
+    branch = tx.branches.get(subject)
+    if branch is not None and branch.state in ("resetting", "deleting"):
+        tx.branches.put(replace(branch, state="ready"))
+    snapshots = [tx.snapshots.get(subject), tx.snapshots.get(branch.snapshot) if branch else None]
+    for snapshot in snapshots:
+        if snapshot is not None and snapshot.state == "deleting":
+            tx.snapshots.put(replace(snapshot, state="ready"))
+    source = tx.sources.get(subject)
+    if source is not None and source.state == "deleting":
+        tx.sources.put(replace(source, state="loading" if source.loader else "ready"))
+    for table in (tx.branches, tx.snapshots, tx.sources):
+        record = table.get(subject)
+        if record is not None and record.state == "creating":
             table.delete(subject)
             tx.release(subject)
 

@@ -22,6 +22,7 @@ from cowdb.agent.steps import (
     Quarantine,
     ReadControl,
     RemoveRooms,
+    RemoveSettings,
     ResumeServer,
     SealServer,
     Server,
@@ -82,15 +83,20 @@ def _fresh_copy(
     return (clone, Quarantine(server=server, parts=snapshot.parts, settings_of=snapshot.id))
 
 
-def reset_branch(branch: BranchRecord, snapshot: SnapshotRecord, fresh: Cluster) -> Plan:
+def reset_branch(
+    branch: BranchRecord, snapshot: SnapshotRecord, fresh: Cluster, *, running: bool
+) -> Plan:
     """The new copy is complete before the old server stops, and the old copy goes only once the
-    new one answers: a full pool leaves the branch as it was."""
+    new one answers: a full pool leaves the branch as it was.
+
+    :param running: its server runs now, and is to run again if this fails.
+    """
     old = server_of(branch)
     new = Server(name=branch.name, cluster=replace(fresh, process=None), branch=True)
     return Plan(
         steps=(
             *_fresh_copy(new, snapshot, _mark("branch", branch.name, snapshot=snapshot.id)),
-            StopServer(server=old, immediate=True, restart=branch.cluster.wanted == "running"),
+            StopServer(server=old, immediate=True, restart=running),
             StartServer(server=new),
             SealServer(server=new, sever=snapshot.settled is None),
         ),
@@ -130,7 +136,8 @@ def snapshot_cluster(
     )
     steps: tuple[AnyStep, ...] = (take,)
     if running and snapshot.mode == "stop":
-        steps = (StopServer(server=server, restart=True), take, StartServer(server=server))
+        stop = StopServer(server=server, restart=True)
+        steps = (stop, take, StartServer(server=server, again=True))
     elif running:
         if not ordered:
             steps = (PauseServer(server=server), take, ResumeServer(server=server))
@@ -253,8 +260,9 @@ def copy_managed(
             MakeRooms(server=server),
             StartServer(server=server),
             SealServer(server=server),
-        )
-    )  # fmt: skip
+        ),
+        cleanup=(RemoveSettings(id=source.id),),
+    )
 
 
 def _source_volume(source: SourceRecord) -> CreateVolume:
@@ -269,9 +277,11 @@ def remove_source(source: SourceRecord) -> Plan:
     return Plan(cleanup=_remove_server(server_of(source)) if source.cluster else ())
 
 
-def start_server(server: Server) -> Plan:
-    return Plan(steps=(StartServer(server=server),))
+def start_server(server: Server, *, running: bool) -> Plan:
+    """:param running: it runs already."""
+    return Plan(steps=(StartServer(server=server, again=running),))
 
 
-def stop_server(server: Server) -> Plan:
-    return Plan(steps=(StopServer(server=server, restart=True),))
+def stop_server(server: Server, *, running: bool) -> Plan:
+    """:param running: it runs now, and is to run again if this fails."""
+    return Plan(steps=(StopServer(server=server, restart=running),))

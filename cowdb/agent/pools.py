@@ -44,6 +44,10 @@ class Pools:
             raise NotFoundError("this host has no pool yet", hint="cowdb init")
         return records[0]
 
+    def require_present(self, pool_id: str) -> None:
+        """:raises PoolMissingError: it is unmounted, or another one is in its place."""
+        self.get(pool_id).space()
+
     def require_room(self, pool_id: str) -> None:
         """:raises PoolFullError: less room than `min_free_bytes` is left."""
         free = self.get(pool_id).space().free

@@ -45,7 +45,10 @@ def choose(span: tuple[int, int], taken: Collection[int], host: str) -> int:
 def require(port: int, taken: Collection[int], host: str) -> int:
     """A port that the caller asked for; raises InvalidError, ConflictError or PortError."""
     if not 1024 <= port <= 65535:
-        raise InvalidError(f"port {port} is not between 1024 and 65535")
+        raise InvalidError(
+            f"port {port} is not between 1024 and 65535",
+            hint="leave --port out to get a free one",
+        )
     if port in taken:
         raise ConflictError(
             f"port {port} belongs to another server of cowdb",

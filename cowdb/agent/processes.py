@@ -13,13 +13,13 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cowdb.errors import ServerError
 from cowdb.model import Process
 
-_BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 _STATE, _PARENT, _STARTED = 0, 1, 19  # positions in /proc/PID/stat after the command's name
 
 
@@ -36,7 +36,7 @@ def identify(pid: int) -> Process | None:
     stat = _stat(pid)
     if stat is None or stat[_STATE] in "ZX":
         return None
-    return Process(pid=pid, started=int(stat[_STARTED]), boot=_BOOT)
+    return Process(pid=pid, started=int(stat[_STARTED]), boot=BOOT)
 
 
 def alive(process: Process | None) -> bool:
@@ -100,35 +100,84 @@ def descendants(pid: int) -> list[int]:
     return below + [deeper for child in below for deeper in descendants(child)]
 
 
-def working_in(directory: Path) -> list[int]:
-    """Pids of processes whose working directory is `directory`: a Postgres process of that
-    data directory, also when its postmaster was killed and its backends have not noticed."""
+def working_in(directory: Path, uid: int | None = None) -> list[int]:
+    """Pids of processes that work in a data directory or have it as an argument: servers and
+    their children, also when the postmaster was killed and its backends have not noticed, and
+    an initdb or pg_basebackup that outlived the agent that ran it.
+
+    :param uid: only processes of this user: somebody's shell may stand there, too.
+    """
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                if os.readlink(entry / "cwd") == str(directory):  # noqa: PTH115
+                if uid is not None and entry.stat().st_uid != uid:
+                    continue
+                if os.readlink(entry / "cwd") == str(directory) or _names(entry, directory):  # noqa: PTH115
                     found.append(int(entry.name))
     return found
+
+
+def _names(entry: Path, directory: Path) -> bool:
+    """Whether a process of the directory's owner has it as an argument; root's `du` does not
+    count."""
+    words = (entry / "cmdline").read_bytes().split(b"\0")
+    return os.fsencode(directory) in words and entry.stat().st_uid == directory.stat().st_uid
+
+
+def end(pids: Callable[[], list[int]], patience: float) -> list[int]:
+    """End processes that may be nobody's children: SIGQUIT, which lets a postmaster give its
+    shared memory back, and SIGKILL for what is left after half the patience.
+
+    :param pids: those that are there now; asked again until there are none.
+    :param patience: seconds. Returns what survived.
+    """
+    begun = time.monotonic()
+    told: set[int] = set()
+    while left := pids():
+        waited = time.monotonic() - begun
+        if waited > patience:
+            return left
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                if waited > patience / 2:
+                    os.kill(pid, signal.SIGKILL)
+                elif pid not in told:
+                    os.kill(pid, signal.SIGQUIT)
+                    os.kill(pid, signal.SIGCONT)  # a paused process handles no signal
+        told.update(left)
+        time.sleep(0.01)
+    return []
 
 
 def pause(process: Process, timeout: float = 10.0) -> None:
     """Stop a server and all its children where they are (SIGSTOP), and return when they stand.
 
-    The parent first, so that it forks no more. A process inside the kernel stops when its
-    system call ends, hence the look at each one's state.
+    The parent first, and its children only once it stands and so forks no more. A process
+    inside the kernel stops when its system call ends, hence the look at each one's state.
 
     :raises ServerError: something still runs after `timeout` seconds; everything goes on then.
     """
-    send(process, signal.SIGSTOP)
-    pids = [process.pid, *descendants(process.pid)]
-    for pid in pids[1:]:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
     deadline = time.monotonic() + timeout
+    try:
+        send(process, signal.SIGSTOP)
+        _await_standstill([process.pid], deadline)
+        standing: set[int] = set()
+        # The kernel's list may skip somebody when another on it ends, until all of them stand.
+        while fresh := [pid for pid in descendants(process.pid) if pid not in standing]:
+            for pid in fresh:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            _await_standstill(fresh, deadline)
+            standing.update(fresh)
+    except BaseException:
+        resume(process)
+        raise
+
+
+def _await_standstill(pids: list[int], deadline: float) -> None:
     while moving := [pid for pid in pids if (stat := _stat(pid)) and stat[_STATE] not in "TtZX"]:
         if time.monotonic() > deadline:
-            resume(process)
             raise ServerError(f"process {moving[0]} of the server could not be paused")
         time.sleep(0.0005)  # the kernel has no event for "has stopped" for other people's children
 

@@ -3,7 +3,7 @@
     pools made by cowdb      mounted again after a reboot
     unfinished operations    "running" is undone, "committed" is finished
     servers                  found again by pid and start time; those that should run and do not
-                             (a reboot, a kill) are started
+                             (a reboot, a kill) are started, unless their files may be torn
     implicit snapshots       that no branch came from, because of a crash in between, go
 
 What cannot be explained is left for doctor to report; nothing without cowdb's mark is touched.
@@ -15,15 +15,17 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
+
 from cowdb.agent import journal, plan
 from cowdb.agent.effects import do
 from cowdb.agent.effects.servers import process_of
 from cowdb.agent.host import Attempt
-from cowdb.agent.operations import settle_records
+from cowdb.agent.journal import Operation
 from cowdb.agent.service.context import Context
-from cowdb.agent.steps import DestroyVolume, StartServer
+from cowdb.agent.steps import DestroyVolume, StartServer, StopServer
 from cowdb.agent.storage import pools as drivers
-from cowdb.errors import CowdbError
+from cowdb.errors import BusyError, CowdbError
 from cowdb.model import BranchRecord, SourceRecord
 
 log = logging.getLogger("cowdb.recover")
@@ -46,56 +48,69 @@ def mount_images(context: Context) -> None:
 
 
 def finish_operations(context: Context) -> list[str]:
-    """Returns a sentence for each operation that could not be finished or undone."""
+    """Finish or undo what no thread of this agent is at work on. Returns a sentence for each
+    operation for which that failed; nothing of it keeps the agent from starting."""
     faults = []
     for operation in journal.unfinished(context.store):
-        attempt = Attempt()
+        if context.operations.at_work(operation):
+            continue
         try:
             if operation.state == "committed":
-                context.operations.clean_up(operation, attempt)
-                continue
-        except (CowdbError, OSError) as error:
+                context.operations.clean_up(operation, Attempt())
+            else:
+                _take_back(context, operation)
+        except Exception as error:
+            log.exception("not finished", extra={"operation": operation.id})
             faults.append(f"{operation.kind} {operation.target}: {error}")
-            continue
-        # A server must not be taken for one that we may stop: undoing works from what is there.
-        context.operations.take_back(
-            operation, operation.plan.steps, attempt, operation.error or "the agent died"
-        )
     faults += [f"{item.kind} {item.target}: {item.error}"
                for item in journal.unfinished(context.store) if item.state == "failed"]  # fmt: skip
     return faults
 
 
+def _take_back(context: Context, operation: Operation) -> None:
+    """Any of its steps may have happened. Servers that it had stopped are left to
+    adopt_servers, which knows what should run by now: a failed operation may be old."""
+    steps = [step for step in operation.plan.steps if not isinstance(step, StopServer)]
+    reason = operation.error or "the agent died"
+    context.operations.take_back(operation, steps, Attempt(), reason)
+
+
 def adopt_servers(context: Context) -> None:
-    """Find every server again, or start it when it should run."""
+    """Find every server again, or start it when it should run. What an operation holds is left
+    to that operation."""
     with context.store.transaction() as tx:
         records: list[BranchRecord | SourceRecord] = [*tx.branches.all(), *tx.sources.all()]
-    for record in records:
-        if record.cluster is None or record.state not in ("ready", "loading"):
-            continue
+    found = [(record.id, record.name) for record in records]
+    for record_id, name in found:
         try:
-            _adopt(context, record)
-        except (CowdbError, OSError) as error:
-            log.warning("server not started: %s", error, extra={"target": record.name})
+            with context.claims.hold(record_id, name, patience=0):
+                _adopt(context, record_id)
+        except BusyError:
+            continue
+        except (CowdbError, OSError, psycopg.Error) as error:
+            log.warning("server not started: %s", error, extra={"target": name})
 
 
-def _adopt(context: Context, record: BranchRecord | SourceRecord) -> None:
-    cluster = record.cluster
-    assert cluster is not None
+def _adopt(context: Context, record_id: str) -> None:
+    with context.store.transaction() as tx:
+        record = tx.branches.get(record_id) or tx.sources.get(record_id)
+    if record is None or record.cluster is None or record.state not in ("ready", "loading"):
+        return
     server = plan.server_of(record)
     process = process_of(server, context.host)
-    if process is None and cluster.wanted == "running":
+    if process is None and record.cluster.wanted == "running":
         attempt = Attempt()
         do(StartServer(server=server), context.host, attempt)
         process = attempt.process
         log.info("started again", extra={"target": record.name})
-    if process == cluster.process:
+    if process is None or process == record.cluster.process:
         return
     with context.store.transaction() as tx:
-        if isinstance(record, BranchRecord):
-            tx.branches.put(replace(record, cluster=replace(cluster, process=process)))
-        else:
-            tx.sources.put(replace(record, cluster=replace(cluster, process=process)))
+        branch, source = tx.branches.get(record_id), tx.sources.get(record_id)
+        if branch is not None:
+            tx.branches.put(replace(branch, cluster=replace(branch.cluster, process=process)))
+        elif source is not None and source.cluster is not None:
+            tx.sources.put(replace(source, cluster=replace(source.cluster, process=process)))
 
 
 def collect_implicit(context: Context) -> None:
@@ -112,4 +127,3 @@ def collect_implicit(context: Context) -> None:
         else:
             with context.store.transaction() as tx:
                 tx.snapshots.delete(snapshot.id)
-                settle_records(tx, snapshot.id)

@@ -1,6 +1,6 @@
 """The steps that plans are made of: frozen values that can be printed, compared and journaled.
 
-What a step does and how it is undone stands in effects.py. Each is safe to run again and safe to
+What a step does and how it is undone stands in effects/. Each is safe to run again and safe to
 undo when it never ran, since a crash may come between any two instructions. No step holds a
 secret: the journal keeps them all.
 """
@@ -137,7 +137,10 @@ class BaseBackup(Step, frozen=True, kw_only=True):
 
 
 class StartServer(Step, frozen=True, kw_only=True):
+    """:param again: it ran before the operation, so undoing this step lets it run."""
+
     server: Server
+    again: bool = False
 
     def describe(self) -> str:
         where = "privately" if self.server.private else f"on port {self.server.cluster.port}"
@@ -248,6 +251,15 @@ class RemoveRooms(Step, frozen=True, kw_only=True):
         return f"remove log and socket of {self.id}"
 
 
+class RemoveSettings(Step, frozen=True, kw_only=True):
+    """The captured settings of another server, once its copy has them."""
+
+    id: str
+
+    def describe(self) -> str:
+        return f"remove captured settings of {self.id}"
+
+
 AnyStep = (
     CreateVolume
     | CloneVolume
@@ -270,6 +282,7 @@ AnyStep = (
     | ReadControl
     | MakeRooms
     | RemoveRooms
+    | RemoveSettings
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -68,7 +69,8 @@ def add(
             )  # fmt: skip
         else:
             made = agent.sources.add(
-                name, attach=attach, dsn=_with_password(dsn), database=database,
+                name, dsn=_with_password(dsn), database=database,
+                attach=os.path.abspath(attach) if attach else None,  # noqa: PTH100 (not resolved)
                 superuser=superuser, version=pg_version, port=port, report=report,
             )  # fmt: skip
     _print(made, as_json)
@@ -76,8 +78,6 @@ def add(
 
 def _with_password(dsn: str | None) -> str | None:
     """PGPASSWORD joins the DSN on the socket, so that it need not stand on a command line."""
-    import os
-
     password = os.environ.get("PGPASSWORD")
     if dsn is None or not password:
         return dsn

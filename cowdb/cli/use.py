@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -61,37 +62,54 @@ def run(origin: str, keep_failed: bool, as_json: bool, command: tuple[str, ...])
     the command ends. With --json the command's output goes to stderr."""
     from cowdb.controller.branching import throw_away
 
-    with Progress(shown=not as_json) as report:
-        made = throw_away(client, origin, "run", report=report)
-        branch = made.__enter__()
+    signals = _Signals()
     code = 1
-    try:
-        code = _execute(command, branch["dsn"], to_stderr=as_json)
-    finally:
-        if code == 0 or not keep_failed:
-            made.__exit__(None, None, None)
-        else:
-            click.echo(f"kept: cowdb connect {branch['name']}", err=True)
+    with contextlib.ExitStack() as stack:
+        with Progress(shown=not as_json) as report:
+            made = throw_away(
+                client, origin, "run", keep=lambda: keep_failed and code != 0, report=report
+            )
+            branch = stack.enter_context(made)
+        code = _execute(command, branch["dsn"], signals, to_stderr=as_json)
+    if code != 0 and keep_failed:
+        click.echo(f"kept for a day: cowdb connect {branch['name']}", err=True)
     if as_json:
         print_json({"branch": branch["name"], "exit_code": code})
     sys.exit(code)
 
 
-def _execute(command: tuple[str, ...], dsn: str, *, to_stderr: bool) -> int:
+class _Signals:
+    """Signals go to the command; one that comes while there is none yet keeps it from starting.
+    Either way the branch is removed in peace."""
+
+    def __init__(self) -> None:
+        self.early: int | None = None
+        self.child: subprocess.Popen[bytes] | None = None
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.child is None:
+            self.early = number
+        else:
+            self.child.send_signal(number)
+
+
+def _execute(command: tuple[str, ...], dsn: str, signals: _Signals, *, to_stderr: bool) -> int:
     """The command's exit status, as a shell would say it (128 + N after signal N)."""
     from cowdb.controller import programs
 
+    if signals.early is not None:
+        return 128 + signals.early
     try:
-        child = subprocess.Popen(
+        signals.child = subprocess.Popen(
             command, env=programs.environment(dsn), stdout=sys.stderr if to_stderr else None
         )
     except OSError as error:
-        raise CommandError(f"{command[0]!r} cannot be run: {error.strerror}") from error
-
-    def forward(number: int, frame: FrameType | None) -> None:
-        child.send_signal(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, forward)
-    code = child.wait()
+        raise CommandError(
+            f"{command[0]!r} cannot be run: {error.strerror}", hint="give a program and its words"
+        ) from error
+    if signals.early is not None:  # it came while the command was being started
+        signals.child.send_signal(signals.early)
+    code = signals.child.wait()
     return code if code >= 0 else 128 - code

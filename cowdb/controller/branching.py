@@ -21,11 +21,13 @@ _LONGEST = 24 * 3600  # seconds after which the agent removes one whose maker wa
 
 @contextlib.contextmanager
 def throw_away(
-    connect: Connect, origin: str, prefix: str, *, hidden: bool = False, report: Report = quiet
-) -> Iterator[BranchInfo]:
+    connect: Connect, origin: str, prefix: str, *, hidden: bool = False,
+    keep: Callable[[], bool] = lambda: False, report: Report = quiet,
+) -> Iterator[BranchInfo]:  # fmt: skip
     """A branch for the length of a block.
 
     :param hidden: cowdb's own, not listed.
+    :param keep: asked at the end of the block, whether to leave it to its time to live.
     """
     name = f"{'_' if hidden else ''}{prefix}-{secrets.token_hex(4)}"
     with connect() as client:
@@ -35,6 +37,7 @@ def throw_away(
     try:
         yield branch
     finally:
-        # Somebody else, or its expiry, may have removed it meanwhile.
-        with contextlib.suppress(NotFoundError), connect() as client:
-            client.branches.remove(name)
+        if not keep():
+            # Somebody else, or its expiry, may have removed it meanwhile.
+            with contextlib.suppress(NotFoundError), connect() as client:
+                client.branches.remove(name)

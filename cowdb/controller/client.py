@@ -21,7 +21,7 @@ _V = "/v1"
 
 
 def _path(*parts: str) -> str:
-    return "/".join([_V, *(quote(part, safe="@") for part in parts)])
+    return "/".join([_V, *(quote(part, safe="@", errors="replace") for part in parts)])
 
 
 def _given(**values: object) -> dict[str, Any]:

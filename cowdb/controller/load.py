@@ -40,12 +40,17 @@ def format_of(dump: Path) -> Format:
     if dump.is_dir():
         if (dump / "toc.dat").exists():
             return "directory"
-        raise InvalidError(f"{dump} is a directory without a toc.dat, so it is not a dump")
+        raise InvalidError(
+            f"{dump} is a directory without a toc.dat, so it is not a dump",
+            hint="make one with pg_dump -Fd, or name a file",
+        )
     try:
         with dump.open("rb") as file:
             start = file.read(5)
     except OSError as error:
-        raise InvalidError(f"{dump} cannot be read: {error.strerror}") from error
+        raise InvalidError(
+            f"{dump} cannot be read: {error.strerror}", hint="this user must be able to read it"
+        ) from error
     if start == b"PGDMP":
         return "custom"
     return "tar" if tarfile.is_tarfile(dump) else "plain"
@@ -69,9 +74,12 @@ def add_source(
     """
     for path in load.sql:
         if not path.is_file():
-            raise InvalidError(f"{path} is not a file")
-    if load.dump is not None:
-        format_of(load.dump)
+            raise InvalidError(f"{path} is not a file", hint="--sql names files; give each its own")
+    if load.dump is not None and format_of(load.dump) == "plain" and not load.own:
+        raise InvalidError(
+            f"--no-owner cannot change {load.dump}, which is plain SQL",
+            hint="pg_dump --no-owner --no-privileges, or a dump in another format (-Fc)",
+        )
     source = client.sources.add(
         name, loading=True, database=database, version=version, port=port, report=report
     )
@@ -120,7 +128,9 @@ def _run(argv: Sequence[str], dsn: str, what: str) -> None:
     if done.returncode == 0:
         return
     said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-_TAIL:])
-    hint = ""
+    hint = "mend it and add the source again; nothing of it was kept"
     if 'role "' in said and "does not exist" in said:
-        hint = "create the roles first with --sql, or leave owners out with --no-owner"
+        hint = (
+            "create the roles first with --sql, or leave owners out with --no-owner (-Fc, -Fd, -Ft)"
+        )
     raise CommandError(f"{Path(argv[0]).name} failed on {what}: {said}", hint=hint)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from cowdb.errors import CowdbError, NotPermittedError, UnreachableError, from_json
+from cowdb.errors import NotPermittedError, UnreachableError, from_json
 
 Report = Callable[[str, int | None, int | None], None]
 """(what is being done, how much of it is done, of how much)."""
@@ -92,7 +92,7 @@ def _follow(response: http.client.HTTPResponse, report: Report) -> Any:  # noqa:
             raise from_json(event["error"])
         else:
             return event["result"]
-    raise CowdbError(
+    raise UnreachableError(
         "the agent ended in the middle of the operation",
-        hint="it finishes or undoes it when it starts again",
+        hint="it finishes or undoes it when it starts again: cowdb agent serve",
     )

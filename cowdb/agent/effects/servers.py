@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
+
+import psycopg
 
 from cowdb.agent import ports, processes
 from cowdb.agent.effects.dispatch import do, undo
-from cowdb.agent.engines.postgres import admin, binaries, imports, quarantine, rooms, server
+from cowdb.agent.effects.sources import keep_settings
+from cowdb.agent.engines.postgres import (
+    admin,
+    binaries,
+    control,
+    imports,
+    quarantine,
+    rooms,
+    server,
+)
 from cowdb.agent.engines.postgres.server import Launch
 from cowdb.agent.engines.postgres.settings import parse, pins
 from cowdb.agent.host import Attempt, Host
@@ -19,13 +34,16 @@ from cowdb.agent.steps import (
     PauseServer,
     Quarantine,
     RemoveRooms,
+    RemoveSettings,
     ResumeServer,
     SealServer,
     Server,
     StartServer,
     StopServer,
 )
+from cowdb.agent.storage.kernel import syncfs, translated
 from cowdb.agent.storage.protocol import Part, VolumeId
+from cowdb.errors import NotFoundError, PoolMissingError, ServerError, UnsoundError
 from cowdb.model import Process
 
 LOOPBACK = "127.0.0.1"
@@ -58,8 +76,29 @@ def process_of(target: Server, host: Host) -> Process | None:
         return target.cluster.process
     try:
         return server.find(tree_of(target, host) / target.cluster.data)
-    except OSError:
-        return None
+    except (OSError, NotFoundError, PoolMissingError, UnsoundError):
+        return None  # no pool, no volume, or something planted where the lock file belongs
+
+
+def require_whole(target: Server, host: Host) -> None:
+    """Refuse a server that ran without fsync when its host went down: any of its pages may be
+    old, new or torn, and recovery cannot tell. What was shut down cleanly had been written out.
+
+    :raises ServerError: that is so.
+    """
+    cluster = target.cluster
+    if cluster.durable or cluster.process is None or cluster.process.boot == processes.BOOT:
+        return
+    datadir, tools = (
+        tree_of(target, host) / cluster.data,
+        binaries.pick(host.config.bindirs, cluster.version),
+    )
+    if not control.read_control(datadir, tools, host.user).clean:
+        raise ServerError(
+            f"the host went down while {target.name!r} ran, and a branch runs without fsync: its "
+            "files may be damaged",
+            hint=f"cowdb branch reset {target.name}",
+        )
 
 
 @do.register
@@ -87,6 +126,7 @@ def _(step: InitCluster, host: Host, attempt: Attempt) -> None:
 @do.register
 def _(step: BaseBackup, host: Host, attempt: Attempt) -> None:
     launch = launch_of(step.server, host)
+    attempt.quarantined += keep_settings(host, step.server.cluster.id, attempt.settings)
     imports.base_backup(
         launch.datadir,
         launch.binaries,
@@ -96,11 +136,22 @@ def _(step: BaseBackup, host: Host, attempt: Attempt) -> None:
     )
 
 
+@undo.register
+def _(step: BaseBackup, host: Host, attempt: Attempt) -> None:
+    host.settings_file(step.server.cluster.id).unlink(missing_ok=True)
+
+
+@do.register
+def _(step: RemoveSettings, host: Host, attempt: Attempt) -> None:
+    host.settings_file(step.id).unlink(missing_ok=True)
+
+
 @do.register
 def _(step: StartServer, host: Host, attempt: Attempt) -> None:
     launch = launch_of(step.server, host)
     running = process_of(step.server, host)
     if running is None:
+        require_whole(step.server, host)
         if not step.server.private:
             ports.require_free(LOOPBACK, step.server.cluster.port)
         running = server.start(launch, host.children, host.config.start_timeout)
@@ -109,7 +160,8 @@ def _(step: StartServer, host: Host, attempt: Attempt) -> None:
 
 @undo.register
 def _(step: StartServer, host: Host, attempt: Attempt) -> None:
-    _halt(step.server, host, immediate=True)
+    if not step.again:
+        _halt(step.server, host, immediate=True)
 
 
 @do.register
@@ -133,15 +185,45 @@ def _(step: Checkpoint, host: Host, attempt: Attempt) -> None:
         admin.checkpoint(db)
 
 
-def _session(target: Server, host: Host) -> admin.Session:
+@contextlib.contextmanager
+def _session(target: Server, host: Host) -> Iterator[psycopg.Connection[Any]]:
+    """:raises ServerError, PoolFullError: it refused, or died of it, with what its log says."""
     room = rooms.rooms_of(host.config, target.cluster.id)
+    before = rooms.log_size(room)
     process = process_of(target, host)
-    return admin.session(room.sockets, target.cluster.port, target.cluster.superuser, process)
+    try:
+        with admin.session(
+            room.sockets, target.cluster.port, target.cluster.superuser, process
+        ) as db:
+            yield db
+    except psycopg.Error as error:
+        if process and not (room.sockets / f".s.PGSQL.{target.cluster.port}").exists():
+            raise ServerError(
+                f"the server of {target.name!r} runs, but its socket in {room.sockets} is gone",
+                hint="stop it and start it again, and it makes a new one",
+            ) from error
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise server.explained(
+            f"the server of {target.name!r} refused: {said}", rooms.log_since(room, before)
+        ) from error
 
 
 @do.register
 def _(step: StopServer, host: Host, attempt: Attempt) -> None:
     _halt(step.server, host, immediate=step.immediate)
+    if not step.immediate and not step.server.cluster.durable:
+        _write_out(tree_of(step.server, host))
+
+
+def _write_out(tree: Path) -> None:
+    """A server without fsync leaves its shutdown to the page cache: "shut down cleanly" has to
+    hold after a power cut, too."""
+    with translated(f"{tree} cannot be written out"):
+        handle = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            syncfs(handle)
+        finally:
+            os.close(handle)
 
 
 @undo.register
@@ -151,9 +233,10 @@ def _(step: StopServer, host: Host, attempt: Attempt) -> None:
 
 
 def _halt(target: Server, host: Host, *, immediate: bool) -> None:
-    if (tree_of(target, host) / target.cluster.data).is_dir() or target.cluster.process:
-        launch = launch_of(target, host)
-        server.stop(launch, process_of(target, host), host.children, immediate=immediate)
+    datadir = tree_of(target, host) / target.cluster.data
+    if datadir.is_dir() or target.cluster.process:
+        process = process_of(target, host)
+        server.stop(datadir, host.user, process, host.children, immediate=immediate)
 
 
 @do.register

@@ -26,6 +26,7 @@ def _(step: StopSource, host: Host, attempt: Attempt) -> None:
     datadir = Path(step.source.datadir)
     process = attached.running(datadir)
     if process is None:
+        _note(step.source, host).unlink(missing_ok=True)
         return
     with attached.session(datadir, step.source.superuser) as db:
         known = attached.facts(db)
@@ -38,6 +39,7 @@ def _(step: StopSource, host: Host, attempt: Attempt) -> None:
 @undo.register
 def _(step: StopSource, host: Host, attempt: Attempt) -> None:
     do(StartSource(source=step.source), host, attempt)
+    host.settings_file(step.snapshot).unlink(missing_ok=True)
 
 
 @do.register
@@ -57,6 +59,7 @@ def _(step: SnapshotSource, host: Host, attempt: Attempt) -> None:
     territory = attached.territory(datadir)
     enclosure = pool.enclose(territory.paths)
     if attached.running(datadir) is None:
+        attached.check_at_rest(datadir)
         if not host.settings_file(step.volume).exists():  # StopSource noted them
             at_rest = attached.settings_at_rest(datadir)
             attempt.quarantined += keep_settings(host, step.volume, at_rest)

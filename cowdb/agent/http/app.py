@@ -34,6 +34,12 @@ Start = Callable[[str, list[tuple[str, str]]], Any]
 class App:
     def __init__(self, api: Api) -> None:
         self._api = api
+        self._working: set[threading.Thread] = set()
+
+    def drain(self) -> None:
+        """Wait for the operations whose clients went away: their threads are nobody else's."""
+        for thread in list(self._working):
+            thread.join()
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         try:
@@ -67,8 +73,11 @@ class App:
                 events.put({"event": "error", "error": _explain(error).as_json()})
             finally:
                 events.put(None)
+                self._working.discard(threading.current_thread())
 
-        threading.Thread(target=work, name=f"{method} {path}"[:60]).start()
+        thread = threading.Thread(target=work, name=f"{method} {path}"[:60])
+        self._working.add(thread)
+        thread.start()
         while (event := events.get()) is not None:
             yield msgspec.json.encode(event) + b"\n"
 
@@ -86,7 +95,10 @@ def _caller(environ: dict[str, Any]) -> Caller:
 
 
 def _body(environ: dict[str, Any]) -> bytes:
-    length = int(environ.get("CONTENT_LENGTH") or 0)
+    text = environ.get("CONTENT_LENGTH") or "0"
+    if not text.isdecimal():
+        raise InvalidError("the request's Content-Length is not a number of bytes")
+    length = int(text)
     if length > LIMIT:
         raise InvalidError(f"the request is larger than {LIMIT} bytes")
     body: bytes = environ["wsgi.input"].read(length) if length else b""

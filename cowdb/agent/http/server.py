@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
+import threading
 from pathlib import Path
-from types import FrameType
 
 from cheroot import wsgi
 
@@ -42,12 +41,22 @@ def serve(app: App, path: Path, group: str) -> None:
         timeout=60, shutdown_timeout=600,
     )  # fmt: skip
 
-    def end(number: int, frame: FrameType | None) -> None:
-        # cheroot ends on KeyboardInterrupt, in the thread that serves
-        raise KeyboardInterrupt
+    # An exception from a signal handler may strike anywhere, also while cheroot starts or ends its
+    # threads, and then some never end. A byte in a pipe strikes nowhere.
+    told, tell = os.pipe()
+
+    def end(*_: object) -> None:
+        os.write(tell, b".")
+
+    def work() -> None:
+        try:
+            server.serve()
+        finally:
+            end()
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
+    serving = threading.Thread(target=work, name="server")
     before = os.umask(0o117)  # nobody else, from the first instant on
     try:
         server.prepare()
@@ -55,9 +64,12 @@ def serve(app: App, path: Path, group: str) -> None:
         os.chown(path, 0, gid if gid is not None else 0)
         path.chmod(0o660)
         os.umask(before)
-        with contextlib.suppress(KeyboardInterrupt):
-            server.serve()
+        serving.start()
+        os.read(told, 1)
     finally:
         os.umask(before)
         server.stop()
+        if serving.ident is not None:
+            serving.join()
+        app.drain()
         path.unlink(missing_ok=True)

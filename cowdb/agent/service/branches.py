@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from datetime import timedelta
 
 from cowdb.agent import plan, ports
-from cowdb.agent.effects.servers import LOOPBACK
+from cowdb.agent.effects.servers import LOOPBACK, process_of
 from cowdb.agent.host import Attempt, Report
 from cowdb.agent.operations import Intent
 from cowdb.agent.policy import Caller, require_owner
@@ -15,18 +16,23 @@ from cowdb.agent.requests import CreateBranch
 from cowdb.agent.service import views
 from cowdb.agent.service.context import (
     Context,
+    dependents,
     find_branch,
     find_snapshot,
     new_id,
+    refuse_dependents,
     require_ready,
     timings,
 )
 from cowdb.agent.service.snapshots import Snapshots
 from cowdb.agent.store import Transaction
-from cowdb.errors import ConflictError
+from cowdb.errors import ConflictError, CowdbError
 from cowdb.model import BranchRecord, Cluster, SnapshotRecord, Wanted
 from cowdb.names import branch_name, parse_ref
 from cowdb.wire import BranchInfo
+
+log = logging.getLogger("cowdb.branches")
+_EXPIRY_PATIENCE = 0.1  # seconds: an operation at work on it is waited for by looking again
 
 
 class Branches:
@@ -37,8 +43,8 @@ class Branches:
         """:raises ConflictError: the name or port is taken. NotFoundError: the origin is not
         there. PoolFullError, ServerError: nothing is left behind."""
         before = time.perf_counter()
-        if not request.hidden:
-            branch_name(request.name)
+        # No user can write a name that begins with "_", so that hidden ones are in nobody's way.
+        branch_name(request.name.removeprefix("_") if request.hidden else request.name)
         with self._context.store.transaction() as tx:
             self._require_free(tx, request.name)
         ref = parse_ref(request.origin)
@@ -164,33 +170,35 @@ class Branches:
         """:raises ConflictError: it is protected, or other branches come from it."""
         branch = self._owned(name, caller, f"remove branch {name!r}")
         with self._context.claims.hold(branch.id, name):
-            self._remove(branch.id, caller.name, Attempt(report=report))
+            self._context.operations.resume(branch.id)
+            with self._context.store.transaction() as tx:
+                gone = branch.state == "deleting" and tx.branches.get(branch.id) is None
+            if not gone:
+                self._remove(branch.id, caller.name, Attempt(report=report))
 
     def _remove(self, branch_id: str, caller: str, attempt: Attempt) -> None:
-        garbage: list[SnapshotRecord] = []
-
         def prepare(tx: Transaction) -> Intent:
             branch = _existing(tx, branch_id)
             require_ready(branch, f"branch {branch.name!r}")
             _refuse_protected(branch)
-            _refuse_dependents(tx, branch)
-            garbage[:] = self._garbage_after(tx, branch)
+            refuse_dependents(tx, branch.id, f"branch {branch.name!r}")
+            self._context.pools.require_present(branch.cluster.pool)
+            garbage = self._garbage_after(tx, branch)
             tx.branches.put(replace(branch, state="deleting"))
-            for snapshot in garbage:
-                tx.snapshots.put(replace(snapshot, state="deleting"))
-            removal = plan.remove_branch(branch, garbage[0] if garbage else None)
+            if garbage is not None:
+                tx.snapshots.put(replace(garbage, state="deleting"))
+            removal = plan.remove_branch(branch, garbage)
             return Intent("branch rm", branch.name, branch_id, removal)
 
         self._context.operations.run(caller, prepare, lambda tx, done: None, attempt)
-        self._snapshots.forget([snapshot.id for snapshot in garbage])
 
-    def _garbage_after(self, tx: Transaction, branch: BranchRecord) -> list[SnapshotRecord]:
+    def _garbage_after(self, tx: Transaction, branch: BranchRecord) -> SnapshotRecord | None:
         """The implicit snapshot that nobody but this branch comes from."""
         snapshot = tx.snapshots.get(branch.snapshot)
         others = [item for item in tx.branches.all("snapshot = ?", branch.snapshot)
                   if item.id != branch.id]  # fmt: skip
         ours = snapshot is not None and snapshot.implicit and snapshot.state == "ready"
-        return [snapshot] if snapshot and ours and not others else []
+        return snapshot if ours and not others else None
 
     def reset(self, name: str, caller: Caller, report: Report) -> BranchInfo:
         """Back to the snapshot, with the same port and DSN."""
@@ -209,7 +217,8 @@ class Branches:
             tx.branches.put(replace(branch, state="resetting"))
             fresh = replace(branch.cluster, volume=fresh_volume, wanted="running")
             return Intent("branch reset", name, branch_id,
-                          plan.reset_branch(branch, snapshot, fresh))  # fmt: skip
+                          plan.reset_branch(branch, snapshot, fresh,
+                                            running=self._runs(branch)))  # fmt: skip
 
         def commit(tx: Transaction, done: Attempt) -> None:
             branch = _existing(tx, branch_id)
@@ -220,6 +229,7 @@ class Branches:
             tx.branches.put(replace(branch, cluster=cluster, timings=took))
 
         with self._context.claims.hold(branch_id, name):
+            self._context.operations.resume(branch_id)
             self._context.operations.run(caller.name, prepare, commit, attempt)
         return self.show(name, caller, sizes=False)
 
@@ -237,19 +247,26 @@ class Branches:
         def prepare(tx: Transaction) -> Intent:
             branch = _existing(tx, branch_id)
             require_ready(branch, f"branch {name!r}")
-            server = plan.server_of(branch)
-            steps = plan.start_server(server) if running else plan.stop_server(server)
+            if running:
+                self._context.pools.require_present(branch.cluster.pool)
+            server, now = plan.server_of(branch), self._runs(branch)
+            switch = plan.start_server if running else plan.stop_server
+            steps = switch(server, running=now)
             return Intent(f"branch {verb}", name, branch_id, steps)
 
         def commit(tx: Transaction, done: Attempt) -> None:
             branch = _existing(tx, branch_id)
             wanted: Wanted = "running" if running else "stopped"
-            cluster = replace(branch.cluster, wanted=wanted, process=done.process)
+            process = done.process or branch.cluster.process
+            cluster = replace(branch.cluster, wanted=wanted, process=process)
             tx.branches.put(replace(branch, cluster=cluster))
 
         with self._context.claims.hold(branch_id, name):
             self._context.operations.run(caller.name, prepare, commit, Attempt(report=report))
         return self.show(name, caller, sizes=False)
+
+    def _runs(self, branch: BranchRecord) -> bool:
+        return process_of(plan.server_of(branch), self._context.host) is not None
 
     def protect(self, name: str, caller: Caller, *, protected: bool) -> BranchInfo:
         self._owned(name, caller, f"protect branch {name!r}")
@@ -265,11 +282,14 @@ class Branches:
             due = [
                 branch for branch in tx.branches.all()
                 if branch.expires_at and branch.expires_at <= now and branch.state == "ready"
-                and not branch.protected and not _dependents(tx, branch)
+                and not branch.protected and not dependents(tx, branch.id)
             ]  # fmt: skip
         for branch in due:
-            with self._context.claims.hold(branch.id, branch.name):
-                self._remove(branch.id, "expiry", Attempt())
+            try:
+                with self._context.claims.hold(branch.id, branch.name, _EXPIRY_PATIENCE):
+                    self._remove(branch.id, "expiry", Attempt())
+            except CowdbError as error:  # the others' time is up all the same; tried again later
+                log.warning("not expired: %s", error.message, extra={"target": branch.name})
 
     def _owned(self, name: str, caller: Caller, what: str) -> BranchRecord:
         with self._context.store.transaction() as tx:
@@ -291,24 +311,4 @@ def _refuse_protected(branch: BranchRecord) -> None:
         raise ConflictError(
             f"branch {branch.name!r} is protected",
             hint=f"cowdb branch protect {branch.name} --off",
-        )
-
-
-def _dependents(tx: Transaction, branch: BranchRecord) -> list[str]:
-    """What comes from this branch: named snapshots, and branches of implicit ones."""
-    found = []
-    for snapshot in tx.snapshots.all("parent = ?", branch.id):
-        if not snapshot.implicit:
-            found.append(f"snapshot {snapshot.parent_name}@{snapshot.name}")
-        else:
-            found += [f"branch {item.name}" for item in
-                      tx.branches.all("snapshot = ?", snapshot.id)]  # fmt: skip
-    return found
-
-
-def _refuse_dependents(tx: Transaction, branch: BranchRecord) -> None:
-    if found := _dependents(tx, branch):
-        raise ConflictError(
-            f"branch {branch.name!r} cannot go: {', '.join(found)} come from it",
-            hint=f"remove {found[0]} first",
         )

@@ -11,7 +11,7 @@ from cowdb.agent.host import Host
 from cowdb.agent.operations import Claims, Operations
 from cowdb.agent.pools import Pools
 from cowdb.agent.store import Store, Transaction
-from cowdb.errors import BusyError, NotFoundError
+from cowdb.errors import BusyError, ConflictError, NotFoundError
 from cowdb.model import BranchRecord, SnapshotRecord, SourceRecord
 from cowdb.names import parse_snapshot_ref
 
@@ -97,3 +97,28 @@ def require_ready(record: SourceRecord | BranchRecord | SnapshotRecord, label: s
     """:raises BusyError: it is being made, changed or removed."""
     if record.state != "ready":
         raise BusyError(f"{label} is {record.state} right now", hint="try again when it is done")
+
+
+def dependents(tx: Transaction, parent: str) -> list[str]:
+    """What comes from a source or branch: "snapshot main@s", "branch a" (of an implicit one)."""
+    found = []
+    for snapshot in tx.snapshots.all("parent = ?", parent):
+        if not snapshot.implicit:
+            found.append(f"snapshot {snapshot.parent_name}@{snapshot.name}")
+        else:
+            found += [f"branch {item.name}" for item in
+                      tx.branches.all("snapshot = ?", snapshot.id)]  # fmt: skip
+    return found
+
+
+def refuse_dependents(tx: Transaction, parent: str, label: str) -> None:
+    """:raises ConflictError: something comes from it. BusyError: something will in a moment."""
+    if found := dependents(tx, parent):
+        kind, name = found[0].split(" ", 1)
+        raise ConflictError(
+            f"{label} cannot go: {', '.join(found)} {'come' if len(found) > 1 else 'comes'} "
+            "from it",
+            hint=f"cowdb {kind} rm {name}",
+        )
+    if tx.snapshots.all("parent = ?", parent):
+        raise BusyError(f"a branch of {label} is being made or removed", hint="try again")

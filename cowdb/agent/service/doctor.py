@@ -9,19 +9,23 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cowdb.agent import journal, recover
+from cowdb.agent import journal, plan, processes, recover
 from cowdb.agent.effects import do
+from cowdb.agent.effects.servers import require_whole
 from cowdb.agent.engines.postgres import binaries
 from cowdb.agent.host import Attempt
 from cowdb.agent.policy import Caller, require_root
+from cowdb.agent.service import views
 from cowdb.agent.service.context import Context
-from cowdb.agent.steps import DestroyVolume, RemoveRooms
+from cowdb.agent.steps import DestroyVolume, RemoveRooms, RemoveSettings
 from cowdb.agent.storage.protocol import VolumeId
 from cowdb.agent.system import group_id
-from cowdb.errors import CowdbError, StorageError
+from cowdb.errors import CowdbError, ServerError, StorageError
+from cowdb.model import BranchRecord, SourceRecord
 from cowdb.wire import Finding
 
 _FULL = 0.95
+_PATIENCE = 5.0  # seconds that a server may take to end
 
 
 class Doctor:
@@ -74,9 +78,9 @@ class Doctor:
                 yield _problem("operation", fault, "see the agent's log")
             return
         for operation in journal.unfinished(self._context.store):
-            if operation.state == "failed":
+            if not self._context.operations.at_work(operation):
                 label = f"operation {operation.id} ({operation.kind} {operation.target})"
-                yield _problem(label, operation.error or "failed", "cowdb doctor --repair")
+                yield _problem(label, operation.error or "not finished", "cowdb doctor --repair")
 
     def _volumes(self, repair: bool) -> Iterator[Finding]:
         """Volumes with cowdb's mark that no record knows."""
@@ -85,15 +89,27 @@ class Doctor:
                 volumes = self._context.pools.get(record.id).list()
             except StorageError:
                 continue  # said above
+            known = self._known_volumes()
             for volume in volumes:
-                if volume.id in self._known_volumes():
+                if volume.id in known or not self._is_there(record.id, volume.id):
                     continue
                 label = f"volume {volume.id} ({volume.mark.get('name', 'no name')})"
                 if repair:
+                    self._end_within(Path(record.path) / "volumes", volume.id)
                     step = DestroyVolume(pool=record.id, volume=volume.id)
                     yield self._repaired(label, "no record knows it", step)
                 else:
                     yield _problem(label, "no record knows it", "cowdb doctor --repair removes it")
+
+    def _is_there(self, pool: str, volume: VolumeId) -> bool:
+        """Still: what an operation at work removed since we looked is no finding."""
+        return any(item.id == volume for item in self._context.pools.get(pool).list())
+
+    def _end_within(self, base: Path, volume: str) -> None:
+        """End the server of a volume that no record knows: it would hold its port on."""
+        processes.end(
+            lambda: [pid for pid, place in _working_beneath(base) if place == volume], _PATIENCE
+        )
 
     def _known_volumes(self) -> set[str]:
         """Of records, and of operations at work, which may be ahead of the records."""
@@ -119,11 +135,11 @@ class Doctor:
                        if item.cluster and item.state == "ready"]  # fmt: skip
         for name, pool, volume, record in wanted:
             try:
-                there = self._context.pools.get(pool).path(VolumeId(volume)).is_dir()
+                if self._context.pools.get(pool).path(VolumeId(volume)).is_dir():
+                    continue
+                self._context.pools.require_present(pool)
             except CowdbError:
-                continue  # the pool is missing, which was said above
-            if there:
-                continue
+                continue  # not the volume is gone but its whole pool, which was said above
             if repair and self._forget(record):
                 yield _fixed(name, "its volume is gone", "forgot it")
             else:
@@ -141,23 +157,33 @@ class Doctor:
         return True
 
     def _rooms(self, repair: bool) -> Iterator[Finding]:
-        """Logs and sockets of servers that are no more."""
+        """Logs, sockets and settings of servers and snapshots that are no more."""
         config = self._context.host.config
         with self._context.store.transaction() as tx:
             known = {item.id for item in tx.branches.all()}
             known |= {item.id for item in tx.sources.all()}
         known |= self._known_volumes()
-        for base in (config.state_dir / "servers", config.run_dir / "servers"):
+        places: tuple[tuple[Path, Callable[[str], RemoveRooms | RemoveSettings]], ...] = (
+            (config.state_dir / "servers", lambda name: RemoveRooms(id=name)),
+            (config.run_dir / "servers", lambda name: RemoveRooms(id=name)),
+            (config.state_dir / "snapshots", lambda name: RemoveSettings(id=name)),
+        )
+        for base, step in places:
             for entry in sorted(base.iterdir()) if base.is_dir() else ():
-                if entry.name in known:
+                name = entry.name.removesuffix(".conf")
+                if name in known or not entry.exists():
                     continue
                 if repair:
-                    yield self._repaired(str(entry), "no server's", RemoveRooms(id=entry.name))
+                    yield self._repaired(str(entry), "no record knows it", step(name))
                 else:
-                    yield _problem(str(entry), "no server's", "cowdb doctor --repair removes it")
+                    yield _problem(
+                        str(entry), "no record knows it", "cowdb doctor --repair removes it"
+                    )
 
     def _servers(self, repair: bool) -> Iterator[Finding]:
-        """Processes that work in a pool and belong to no record."""
+        """Processes that work in a pool and belong to no record; servers that should run."""
+        if repair:
+            recover.adopt_servers(self._context)
         known = self._known_volumes()
         for record in self._context.pools.records():
             base = Path(record.path) / "volumes"
@@ -165,12 +191,32 @@ class Doctor:
                 if volume not in known:
                     yield _problem(
                         f"process {pid}", f"works in volume {volume}, which no record knows",
-                        "cowdb doctor --repair removes the volume; then it ends",
+                        "cowdb doctor --repair ends it and removes the volume",
                     )  # fmt: skip
-        if repair:
-            recover.adopt_servers(self._context)
+        yield from self._crashed()
 
-    def _repaired(self, label: str, message: str, step: DestroyVolume | RemoveRooms) -> Finding:
+    def _crashed(self) -> Iterator[Finding]:
+        host = self._context.host
+        with self._context.store.transaction() as tx:
+            records: list[BranchRecord | SourceRecord] = [*tx.branches.all()]
+            records += [item for item in tx.sources.all() if item.cluster]
+        for record in records:
+            try:
+                if views.server_state(record, host) != "crashed":
+                    continue
+                require_whole(plan.server_of(record), host)
+            except ServerError as error:
+                yield _warning(record.name, error.message, error.hint)
+            except CowdbError:
+                continue  # the pool is missing, which was said above
+            else:
+                noun = "branch" if isinstance(record, BranchRecord) else "source"
+                message = f"{noun} {record.name}: its server should run and does not"
+                yield _warning(record.name, message, f"cowdb {noun} start {record.name}")
+
+    def _repaired(
+        self, label: str, message: str, step: DestroyVolume | RemoveRooms | RemoveSettings
+    ) -> Finding:
         try:
             do(step, self._context.host, Attempt())
         except (CowdbError, OSError) as error:

@@ -30,7 +30,9 @@ class HostPools:
         require_root(caller, "make a pool")
         if request.path is not None:
             if not request.path.startswith("/"):
-                raise InvalidError(f"--pool {request.path!r} is not an absolute path")
+                raise InvalidError(
+                    f"--pool {request.path!r} is not an absolute path", hint="begin it with /"
+                )
             return self._remember(Path(request.path), None, request)
         state = self._context.host.config.state_dir
         mountpoint, image = state / _MOUNT, state / _IMAGE

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from cowdb.agent import plan
-from cowdb.agent.effects.servers import process_of
+from cowdb.agent.effects.servers import process_of, require_whole
 from cowdb.agent.engines.postgres import attached
 from cowdb.agent.engines.postgres.quarantine import inspect_links
 from cowdb.agent.host import Attempt, Report
@@ -44,6 +44,10 @@ class Snapshots:
     def create(self, request: CreateSnapshot, caller: Caller, report: Report) -> SnapshotInfo:
         """:raises UnsoundError: no snapshot of this could be recovered to a sound database."""
         parent, name = parse_snapshot_ref(request.ref)
+        if request.mode == "stop":
+            with self._context.store.transaction() as tx:
+                owner = find_parent(tx, parent).owner_uid
+            require_owner(caller, owner, f"stop {parent!r} for a snapshot")
         taken = self._take(
             parent, name, request.mode, caller, Attempt(report=report), request.protected
         )
@@ -72,6 +76,8 @@ class Snapshots:
 
         def prepare(tx: Transaction) -> Intent:
             origin = find_parent(tx, parent)
+            if origin.id != subject:  # we hold the one that had the name
+                raise ConflictError(f"{parent!r} was replaced meanwhile", hint="try again")
             require_ready(origin, f"{parent!r}")
             if tx.snapshots.all("parent = ? and name = ?", origin.id, name):
                 raise ConflictError(
@@ -164,6 +170,8 @@ class Snapshots:
                 hint="move that tablespace into the default one, or drop it",
             )
         running = process_of(server, self._context.host) is not None
+        if not running:
+            require_whole(server, self._context.host)
         return plan.snapshot_cluster(snapshot, server, running=running, ordered=pool.ordered)
 
     def settle(self, snapshot_id: str, report: Report) -> None:
@@ -214,7 +222,11 @@ class Snapshots:
             snapshot = find_snapshot(tx, ref)
         require_owner(caller, snapshot.owner_uid, f"remove snapshot {ref!r}")
         with self._context.claims.hold(snapshot.id, ref):
-            self._remove(snapshot.id, caller.name, Attempt(report=report))
+            self._context.operations.resume(snapshot.id)
+            with self._context.store.transaction() as tx:
+                gone = snapshot.state == "deleting" and tx.snapshots.get(snapshot.id) is None
+            if not gone:
+                self._remove(snapshot.id, caller.name, Attempt(report=report))
 
     def _remove(self, snapshot_id: str, caller: str, attempt: Attempt) -> None:
         def prepare(tx: Transaction) -> Intent:
@@ -233,6 +245,7 @@ class Snapshots:
                     f"snapshot {label!r} cannot go: branch {names} comes from it",
                     hint=f"cowdb branch rm {branches[0].name}",
                 )
+            self._context.pools.require_present(snapshot.pool)
             tx.snapshots.put(replace(snapshot, state="deleting"))
             return Intent("snapshot rm", label, snapshot_id, plan.remove_snapshot(snapshot))
 
@@ -242,12 +255,6 @@ class Snapshots:
         """Remove an implicit snapshot whose branch was not made."""
         with self._context.claims.hold(snapshot_id, snapshot_id):
             self._remove(snapshot_id, caller.name, Attempt())
-
-    def forget(self, snapshot_ids: list[str]) -> None:
-        """Drop the records of implicit snapshots whose volumes went with their branch."""
-        with self._context.store.transaction() as tx:
-            for snapshot_id in snapshot_ids:
-                tx.snapshots.delete(snapshot_id)
 
     def protect(self, ref: str, caller: Caller, *, protected: bool) -> SnapshotInfo:
         with self._context.store.transaction() as tx:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from pathlib import Path
 
 from cowdb.agent import plan, ports, processes
-from cowdb.agent.effects.servers import LOOPBACK
-from cowdb.agent.effects.sources import keep_settings
+from cowdb.agent.effects.servers import LOOPBACK, process_of
 from cowdb.agent.engines.postgres import attached, binaries, imports
 from cowdb.agent.engines.postgres.binaries import Binaries
 from cowdb.agent.engines.postgres.control import major_version, read_pid_file
@@ -18,7 +18,14 @@ from cowdb.agent.operations import Intent
 from cowdb.agent.policy import Caller, require_owner, require_root
 from cowdb.agent.requests import AddSource
 from cowdb.agent.service import views
-from cowdb.agent.service.context import Context, find_source, new_id, require_ready, timings
+from cowdb.agent.service.context import (
+    Context,
+    find_source,
+    new_id,
+    refuse_dependents,
+    require_ready,
+    timings,
+)
 from cowdb.agent.steps import Plan
 from cowdb.agent.store import Transaction
 from cowdb.errors import ConflictError, CowdbError, InvalidError, NotFoundError
@@ -26,6 +33,7 @@ from cowdb.model import Cluster, SourceRecord, Wanted
 from cowdb.names import source_name
 from cowdb.wire import ServerState, SourceInfo
 
+log = logging.getLogger("cowdb.sources")
 SUPERUSER = "postgres"
 
 
@@ -39,7 +47,7 @@ class Sources:
             require_root(caller, "attach a data directory of this host")
             return self._attach(request, caller)
         if request.superuser:
-            raise InvalidError("--superuser goes with --attach")
+            raise InvalidError("--superuser goes with --attach", hint="leave it out")
         if request.dsn is not None:
             return self._copy(request, caller, report)
         return self._create_empty(request, caller, report)
@@ -48,7 +56,9 @@ class Sources:
         """Look at everything that a snapshot will need, and remember the directory."""
         assert request.attach is not None
         if not request.attach.startswith("/"):
-            raise InvalidError(f"--attach {request.attach!r} is not an absolute path")
+            raise InvalidError(
+                f"--attach {request.attach!r} is not an absolute path", hint="begin it with /"
+            )
         datadir = attached.resolve(Path(request.attach))
         owner = attached.owner_of(datadir)
         superuser, database = request.superuser or owner.name, request.database or "postgres"
@@ -86,7 +96,7 @@ class Sources:
         conninfo, password = imports.split_secret(request.dsn)
         facts = imports.inspect(Remote(conninfo, password))
         tools = binaries.pick(self._context.host.config.bindirs, facts.version)
-        attempt = Attempt(report=report, secrets={"password": password})
+        attempt = Attempt(report=report, secrets={"password": password}, settings=facts.settings)
         return self._make(request, caller, attempt, tools, (conninfo, facts))
 
     def _create_empty(self, request: AddSource, caller: Caller, report: Report) -> SourceInfo:
@@ -126,14 +136,12 @@ class Sources:
             )
 
         self._context.operations.run(caller.name, prepare, commit, attempt)
-        self._context.host.settings_file(source_id).unlink(missing_ok=True)
         return self.show(request.name, caller)
 
     def _plan(self, source: SourceRecord, remote: tuple[str, RemoteFacts] | None) -> Plan:
         if remote is None:
             return plan.create_managed(source)
         conninfo, facts = remote
-        keep_settings(self._context.host, source.id, facts.settings)
         return plan.copy_managed(source, conninfo, facts.tablespaces)
 
     def _port(self, tx: Transaction, wanted: int | None, owner: str) -> int:
@@ -221,15 +229,20 @@ class Sources:
         def prepare(tx: Transaction) -> Intent:
             current = find_source(tx, name)
             require_ready(current, f"source {name!r}")
+            if running:
+                self._context.pools.require_present(current.pool)
             server = plan.server_of(current)
-            steps = plan.start_server(server) if running else plan.stop_server(server)
+            now = process_of(server, self._context.host) is not None
+            switch = plan.start_server if running else plan.stop_server
+            steps = switch(server, running=now)
             return Intent(f"source {verb}", name, current.id, steps)
 
         def commit(tx: Transaction, done: Attempt) -> None:
             current = find_source(tx, name)
             assert current.cluster is not None
             wanted: Wanted = "running" if running else "stopped"
-            cluster = replace(current.cluster, wanted=wanted, process=done.process)
+            process = done.process or current.cluster.process
+            cluster = replace(current.cluster, wanted=wanted, process=process)
             tx.sources.put(replace(current, cluster=cluster))
 
         with self._context.claims.hold(source.id, name):
@@ -242,21 +255,28 @@ class Sources:
             source = find_source(tx, name)
         require_owner(caller, source.owner_uid, f"remove source {name!r}")
         with self._context.claims.hold(source.id, name):
-            self._remove(source.id, caller.name, Attempt(report=report))
+            self._context.operations.resume(source.id)
+            with self._context.store.transaction() as tx:
+                gone = source.state == "deleting" and tx.sources.get(source.id) is None
+            if not gone:
+                self._remove(source.id, caller.name, Attempt(report=report))
 
-    def _remove(self, source_id: str, caller: str, attempt: Attempt) -> None:
+    def _remove(
+        self, source_id: str, caller: str, attempt: Attempt, *, unloaded: bool = False
+    ) -> None:
+        """:param unloaded: only if it still waits for its data."""
+
         def prepare(tx: Transaction) -> Intent:
             source = tx.sources.get(source_id)
             if source is None:
                 raise NotFoundError("the source was removed meanwhile")
+            if unloaded and source.state != "loading":
+                raise ConflictError(f"source {source.name!r} was loaded meanwhile")
             if source.state != "loading":
                 require_ready(source, f"source {source.name!r}")
-            if taken := tx.snapshots.all("parent = ?", source_id):
-                refs = ", ".join(f"{item.parent_name}@{item.name}" for item in taken)
-                raise ConflictError(
-                    f"source {source.name!r} cannot go: snapshot {refs} comes from it",
-                    hint=f"cowdb snapshot rm {taken[0].parent_name}@{taken[0].name}",
-                )
+            refuse_dependents(tx, source_id, f"source {source.name!r}")
+            if source.cluster is not None:
+                self._context.pools.require_present(source.pool)
             tx.sources.put(replace(source, state="deleting"))
             return Intent("source rm", source.name, source_id, plan.remove_source(source))
 
@@ -268,8 +288,11 @@ class Sources:
             lost = [item for item in tx.sources.all()
                     if item.state == "loading" and not processes.alive(item.loader)]  # fmt: skip
         for source in lost:
-            with self._context.claims.hold(source.id, source.name):
-                self._remove(source.id, "agent", Attempt())
+            try:
+                with self._context.claims.hold(source.id, source.name):
+                    self._remove(source.id, "agent", Attempt(), unloaded=True)
+            except CowdbError as error:  # tried again in the next round
+                log.warning("not removed: %s", error.message, extra={"target": source.name})
 
 
 def _attached_state(source: SourceRecord) -> tuple[ServerState, int | None, str | None]:

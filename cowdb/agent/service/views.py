@@ -33,6 +33,14 @@ def dsn(cluster: Cluster, host: Host, *, secret: bool) -> str:
     return f"postgresql://{user}{password}@{LOOPBACK}:{cluster.port}/{database}"
 
 
+def _datadir(cluster: Cluster, host: Host) -> str:
+    """Empty while the pool is not there."""
+    try:
+        return str(host.pool(cluster.pool).path(VolumeId(cluster.volume)) / cluster.data)
+    except StorageError:
+        return ""
+
+
 def server_state(record: BranchRecord | SourceRecord, host: Host) -> ServerState:
     """What the host shows, unless an operation is at work."""
     if record.state != "ready":
@@ -50,7 +58,6 @@ def branch_info(tx: Transaction, branch: BranchRecord, host: Host, caller: Calle
     snapshot = tx.snapshots.get(branch.snapshot)
     source = tx.sources.get(snapshot.source) if snapshot else None
     cluster = branch.cluster
-    tree = host.pool(cluster.pool).path(VolumeId(cluster.volume))
     return {
         "name": branch.name,
         "source": source.name if source else "",
@@ -59,7 +66,7 @@ def branch_info(tx: Transaction, branch: BranchRecord, host: Host, caller: Calle
         "state": server_state(branch, host),
         "port": cluster.port,
         "dsn": dsn(cluster, host, secret=owns(caller, branch.owner_uid)),
-        "datadir": str(tree / cluster.data),
+        "datadir": _datadir(cluster, host),
         "database": cluster.database,
         "pg_version": cluster.version,
         "created_at": when(branch.created_at),
@@ -109,10 +116,9 @@ def source_info(
     """:param attached: (state, port, DSN) of a source that somebody else runs."""
     cluster = source.cluster
     if cluster is not None:
-        tree = host.pool(cluster.pool).path(VolumeId(cluster.volume))
         state, port = server_state(source, host), cluster.port
         address: str | None = dsn(cluster, host, secret=owns(caller, source.owner_uid))
-        datadir = str(tree / cluster.data)
+        datadir = _datadir(cluster, host)
     else:
         state, found, address = attached or ("stopped", None, None)
         port, datadir = found or 0, source.datadir

@@ -62,7 +62,7 @@ def _check(sides: Sequence[Side]) -> None:
     labels = [side.label for side in sides]
     for label in labels:
         if labels.count(label) > 1:
-            raise InvalidError(f"side '{label}' is given twice")
+            raise InvalidError(f"side '{label}' is given twice", hint="name each side once")
 
 
 class _Meter:

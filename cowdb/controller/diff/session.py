@@ -98,7 +98,10 @@ def _connect(side: Side) -> psycopg.Connection[Any]:
         given: dict[str, Any] = conninfo_to_dict(side.dsn)
     except psycopg.ProgrammingError:
         # libpq's message, and so the chained error, would repeat the string with its password.
-        raise InvalidError(f"the connection string of side '{side.label}' is not valid") from None
+        raise InvalidError(
+            f"the connection string of side '{side.label}' is not valid",
+            hint="such as postgresql://user@host:5432/dbname",
+        ) from None
     given.setdefault("connect_timeout", _CONNECT_SECONDS)
     given.setdefault("application_name", "cowdb diff")
     given["client_encoding"] = "UTF8"

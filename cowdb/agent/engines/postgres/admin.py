@@ -25,7 +25,9 @@ _CONNECT_TIMEOUT = 10
 _OPTIONS = (
     "-c log_statement=none -c log_min_duration_statement=-1 -c search_path=pg_catalog "
     "-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off "
-    "-c session_replication_role=origin -c client_min_messages=warning"
+    "-c session_replication_role=origin -c client_min_messages=warning "
+    # A branch runs without; a crash right after its start must not take its password back.
+    "-c synchronous_commit=local"
 )
 # A conninfo that cannot lead anywhere, also not to a default socket of this host.
 _NOWHERE = "host=/nonexistent/cowdb-quarantine port=1 dbname=none"

@@ -19,6 +19,7 @@ from cowdb.agent import processes
 from cowdb.agent.beneath import Beneath
 from cowdb.agent.engines.postgres import admin
 from cowdb.agent.engines.postgres.control import major_version, read_pid_file
+from cowdb.agent.engines.postgres.quarantine import is_essential
 from cowdb.agent.engines.postgres.settings import Settings, parse
 from cowdb.agent.system import OsUser, acting_as, user_of
 from cowdb.errors import ServerError, SourceDownError, UnsoundError
@@ -29,8 +30,8 @@ _DEEPEST = 10
 
 @dataclass(frozen=True, slots=True)
 class Territory:
-    """Every directory that the cluster writes: the data directory first, then where pg_wal and
-    the tablespaces lead."""
+    """Every directory that the cluster writes: the data directory first, then where pg_wal, the
+    tablespaces and other links of its own lead."""
 
     paths: tuple[Path, ...]
 
@@ -71,18 +72,33 @@ def running(datadir: Path) -> Process | None:
     return process if works_in == str(datadir) else None
 
 
+def check_at_rest(datadir: Path) -> None:
+    """:raises UnsoundError: the postmaster is gone and a backend of it still writes."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if not entry.name.isdigit() or (entry / "cwd").readlink() != datadir:
+                continue
+            if (entry / "comm").read_text().strip() in ("postgres", "postmaster"):
+                raise UnsoundError(
+                    f"the postmaster of {datadir} is gone, yet its process {entry.name} still "
+                    "works there",
+                    hint=f"kill {entry.name}, or start the server",
+                )
+
+
 def territory(datadir: Path) -> Territory:
-    """Follow pg_wal and pg_tblspc, one link each.
+    """Follow pg_wal and what else of the cluster's own is a link, the tablespaces, and databases
+    that somebody moved by hand.
 
     :raises UnsoundError: a link leads nowhere.
     """
     paths = [datadir]
     with Beneath(datadir) as directory:
-        links = ["pg_wal"] if directory.kind("pg_wal") == "link" else []
-        if directory.kind("pg_tblspc") == "directory":
-            for name in sorted(directory.names("pg_tblspc")):
-                if directory.kind(f"pg_tblspc/{name}") == "link":
-                    links.append(f"pg_tblspc/{name}")
+        places = [name for name in directory.names() if is_essential(name)]
+        for parent in ("pg_tblspc", "base"):
+            if directory.kind(parent) == "directory":
+                places += [f"{parent}/{name}" for name in directory.names(parent)]
+        links = [place for place in places if directory.kind(place) == "link"]
         targets = {link: directory.readlink(link) for link in links}
     for link, target in targets.items():
         path = Path(datadir, link).parent / target

@@ -9,7 +9,7 @@ from cowdb.agent import system
 from cowdb.agent.beneath import Beneath
 from cowdb.agent.engines.postgres.binaries import Binaries
 from cowdb.agent.system import OsUser
-from cowdb.errors import ServerError
+from cowdb.errors import NotFoundError, ServerError, UnsoundError
 
 SMALL = 64 * 1024  # more than any file that is read here ever holds
 CLEAN_STATES = ("shut down", "shut down in recovery")
@@ -37,8 +37,14 @@ def read_control(datadir: Path, binaries: Binaries, user: OsUser) -> Control:
     """Read pg_control by the server's own tool, as the owner of the directory.
 
     :raises CommandError: pg_control is missing or of another version.
+    :raises UnsoundError: its checksum is wrong.
     """
     text = system.run([binaries["pg_controldata"], "-D", datadir], user=user).stdout
+    if warned := [line for line in text.splitlines() if line.startswith("WARNING:")]:
+        raise UnsoundError(
+            f"pg_control of {datadir} is damaged: {warned[0].removeprefix('WARNING: ')}",
+            hint="no server starts on it; restore the data directory from a backup",
+        )
     values = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     try:
         return Control(
@@ -62,11 +68,17 @@ class PidFile:
 
 
 def read_pid_file(datadir: Path) -> PidFile | None:
-    """The lock file of a server, None when there is none or it is not complete yet."""
+    """The lock file of a server, None when there is none or it is not complete yet.
+
+    :raises UnsoundError: something else than a file was planted in its place.
+    """
     with Beneath(datadir) as directory:
-        if not directory.exists("postmaster.pid"):
+        try:
+            lines = directory.read_text("postmaster.pid", SMALL).splitlines()
+        except NotFoundError:  # also when it goes while we look
             return None
-        lines = directory.read_text("postmaster.pid", SMALL).splitlines()
+    if not lines:
+        return None
     lines += [""] * (8 - len(lines))
     try:
         pid = abs(int(lines[0]))  # negative for a stand-alone backend

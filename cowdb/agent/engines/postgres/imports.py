@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from dataclasses import dataclass
@@ -90,7 +91,10 @@ def inspect(remote: Remote) -> RemoteFacts:
     """
     try:
         with psycopg.connect(
-            remote.conninfo, password=remote.password or None, connect_timeout=10
+            remote.conninfo,
+            password=remote.password or None,
+            passfile=os.devnull,  # root's own ~/.pgpass is not the caller's
+            connect_timeout=10,
         ) as db:
             row = db.execute(
                 "select current_setting('server_version_num')::int, current_database(), "

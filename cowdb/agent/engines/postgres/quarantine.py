@@ -148,7 +148,12 @@ def _covers(walked: Sequence[PurePosixPath], place: PurePosixPath) -> bool:
 def _essential(path: PurePosixPath, data: PurePosixPath) -> bool:
     if not path.is_relative_to(data):
         return True
-    return _ESSENTIAL.fullmatch(path.relative_to(data).parts[0]) is not None
+    return is_essential(path.relative_to(data).parts[0])
+
+
+def is_essential(name: str) -> bool:
+    """Whether Postgres keeps data in that entry of a data directory."""
+    return _ESSENTIAL.fullmatch(name) is not None
 
 
 def _places(

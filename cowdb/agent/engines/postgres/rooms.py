@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from cowdb.config import Config
 # "md5" accepts SCRAM verifiers too, and the inherited roles may have either.
 _HBA = "local all all peer map=cowdb\nhost all all 127.0.0.1/32 md5\n"
 _LOG_LIMIT = 16 * 2**20
+_GRAVE = re.compile(r" (?:PANIC|FATAL):  (?!the database system is )|terminated by signal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +89,14 @@ def log_size(rooms: Rooms) -> int:
 
 
 def log_since(rooms: Rooms, offset: int, lines: int = 12) -> str:
-    """The last lines that the server printed after `offset` bytes."""
+    """The last lines that the server printed after `offset` bytes, and before them the latest
+    that speak of a failure: a server that crashes and restarts goes on talking."""
     try:
         with rooms.log.open("rb") as file:
             file.seek(max(offset, rooms.log.stat().st_size - 16384))
             text = file.read().decode(errors="replace")
     except FileNotFoundError:
         return ""
-    return "\n".join(text.strip().splitlines()[-lines:])
+    said = text.strip().splitlines()
+    grave = [line for line in said[:-lines] if _GRAVE.search(line)]
+    return "\n".join([*grave[-3:], *said[-lines:]])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 from pathlib import Path
 
 import msgspec
@@ -17,11 +18,12 @@ import msgspec
 from cowdb.agent import processes, system
 from cowdb.agent.engines.postgres.control import read_pid_file
 from cowdb.agent.system import OsUser
-from cowdb.errors import ServerError, UnsoundError
+from cowdb.errors import CommandError, ServerError, UnsoundError
 from cowdb.model import Process
 
 _DEBIAN = re.compile(r"/etc/postgresql/(\d+)/([^/]+)/postgresql\.conf")
 _UNIT = re.compile(r"/([^/]+\.service)$", re.MULTILINE)
+_IN_FLIGHT = 1.0  # seconds that pg_ctl may need between its start and its signal
 _PATIENCE = 300  # seconds: a shutdown checkpoint of a large production server takes its time
 
 
@@ -32,12 +34,14 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
     :param name: the unit, or "VERSION/CLUSTER", or empty.
     :param argv: the server's own command line, for "pg_ctl".
     :param log: the file that its stderr led to, empty when it was none.
+    :param process: the server itself.
     """
 
     how: str
     name: str
     argv: tuple[str, ...]
     log: str
+    process: Process | None = None
 
 
 def runner_of(process: Process, config_file: str) -> Runner:
@@ -47,10 +51,11 @@ def runner_of(process: Process, config_file: str) -> Runner:
     log = os.readlink(base / "fd/2")  # noqa: PTH115
     log = log if log.startswith("/") and Path(log).is_file() else ""
     unit = _UNIT.search((base / "cgroup").read_text())
-    if Path("/run/systemd/system").is_dir() and unit and not unit[1].startswith("user@"):
-        return Runner(how="systemd", name=unit[1], argv=argv, log=log)
+    if Path("/run/systemd/system").is_dir() and unit and _is_main(process, unit[1]):
+        return Runner(how="systemd", name=unit[1], argv=argv, log=log, process=process)
     if debian := _DEBIAN.fullmatch(config_file):
-        return Runner(how="pg_ctlcluster", name=f"{debian[1]}/{debian[2]}", argv=argv, log=log)
+        name = f"{debian[1]}/{debian[2]}"
+        return Runner(how="pg_ctlcluster", name=name, argv=argv, log=log, process=process)
     parent = processes.parent_of(process.pid)
     if parent != 1:
         with contextlib.suppress(FileNotFoundError):
@@ -60,7 +65,17 @@ def runner_of(process: Process, config_file: str) -> Runner:
                 "with a stop",
                 hint="use --mode checkpoint, or stop it yourself and take the snapshot then",
             )
-    return Runner(how="pg_ctl", name="", argv=argv, log=log)
+    return Runner(how="pg_ctl", name="", argv=argv, log=log, process=process)
+
+
+def _is_main(process: Process, unit: str) -> bool:
+    """Whether the unit is the server's own, and not that of whoever started or supervises it
+    (cron, a CI runner, Patroni): to stop that would be to stop something else."""
+    try:
+        shown = system.run(["systemctl", "show", "--property=MainPID", "--value", unit], timeout=10)
+    except CommandError:
+        return False
+    return shown.stdout.strip() == str(process.pid)
 
 
 def stop(runner: Runner, process: Process, datadir: Path, user: OsUser) -> None:
@@ -82,20 +97,41 @@ def stop(runner: Runner, process: Process, datadir: Path, user: OsUser) -> None:
 
 def start(runner: Runner, datadir: Path, user: OsUser) -> None:
     """Start it the way it ran before; harmless when it runs."""
+    if runner.how == "systemd":  # harmless by itself, and it knows of a stop under way
+        system.run(["systemctl", "start", runner.name], timeout=_PATIENCE)
+        return
+    _await_stop(runner, datadir)
     if _is_up(datadir):
         return
-    if runner.how == "systemd":
-        system.run(["systemctl", "start", runner.name], timeout=_PATIENCE)
-    elif runner.how == "pg_ctlcluster":
+    if runner.how == "pg_ctlcluster":
         version, cluster = runner.name.split("/", 1)
         system.run(["pg_ctlcluster", version, cluster, "start"], timeout=_PATIENCE)
     else:
         _start_alone(runner, datadir, user)
 
 
+def _await_stop(runner: Runner, datadir: Path) -> None:
+    """When the agent dies while it stops a server, the stop goes on without it: the server that
+    was noted is "up" and will be down in a moment. Unless it is about to go, it stays."""
+    if runner.process is None:
+        return
+    deadline = time.monotonic() + _IN_FLIGHT
+    while processes.alive(runner.process) and time.monotonic() < deadline:
+        found = read_pid_file(datadir)
+        if found is not None and found.status == "stopping":
+            deadline = time.monotonic() + _PATIENCE
+        processes.wait(runner.process, 0.1)
+
+
 def _is_up(datadir: Path) -> bool:
+    """A lock file may outlive its server and name anybody's pid by now."""
     found = read_pid_file(datadir)
-    return found is not None and processes.identify(found.pid) is not None
+    if found is None:
+        return False
+    try:
+        return os.readlink(f"/proc/{found.pid}/cwd") == str(datadir)  # noqa: PTH115
+    except OSError:
+        return False
 
 
 def _start_alone(runner: Runner, datadir: Path, user: OsUser) -> None:

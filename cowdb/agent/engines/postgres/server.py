@@ -8,6 +8,7 @@ when a query over the socket has been answered by that very process.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -20,13 +21,14 @@ import inotify_simple
 import psycopg
 
 from cowdb.agent import processes
+from cowdb.agent.beneath import Beneath
 from cowdb.agent.engines.postgres import admin, rooms
 from cowdb.agent.engines.postgres.binaries import Binaries
 from cowdb.agent.engines.postgres.control import read_pid_file
 from cowdb.agent.engines.postgres.rooms import Rooms
 from cowdb.agent.processes import Children
 from cowdb.agent.system import OsUser, spawn
-from cowdb.errors import ServerError, UnsoundError
+from cowdb.errors import CowdbError, NotFoundError, PoolFullError, ServerError, UnsoundError
 from cowdb.model import Process
 
 ALWAYS: Mapping[str, str] = {
@@ -35,13 +37,16 @@ ALWAYS: Mapping[str, str] = {
 }
 FAST: Mapping[str, str] = {
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
 }
-"""A branch that loses its host's power is made again from its snapshot."""
+"""A branch that loses its host's power is made again from its snapshot. Commits stay synchronous,
+which without fsync costs one write() each: what a client was told is committed survives the kill
+of the server, and is in a snapshot taken while it stands still."""
 
 _STOP_PATIENCE = 30.0  # seconds for a fast shutdown, then for an immediate one
+_QUIT_PATIENCE = 7.0  # a postmaster itself kills after 5 what does not heed SIGQUIT
 _STUCK = 5.0
+_ANSWER_PATIENCE = 15.0  # seconds after "ready": a server that crashes ever again never answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +88,14 @@ def start(launch: Launch, children: Children, timeout: float) -> Process:
     :param timeout: seconds to get ready; time spent in WAL recovery is not counted.
     :raises ServerError: it died or got stuck; carries the last lines of its log.
     """
+    _refuse_pipes(launch.datadir)
     rooms.make(launch.rooms, launch.superuser, launch.user)
     before = rooms.log_size(launch.rooms)
     log = rooms.open_log(launch.rooms)
     watch = inotify_simple.INotify(nonblocking=True)
     try:
+        if not _gone(launch.datadir):
+            _clear_crash(launch)
         # The data directory's parent is root's, so the path up to here cannot have been planted.
         watch.add_watch(str(launch.datadir), inotify_simple.flags.MODIFY)
         child = spawn(command(launch), user=launch.user, stdout=log, stderr=log, cwd=launch.datadir)
@@ -96,17 +104,48 @@ def start(launch: Launch, children: Children, timeout: float) -> Process:
             _await_ready(launch, process, watch, timeout)
             _await_answer(launch, process, timeout)
         except BaseException:
-            stop(launch, process, children, immediate=True)
+            stop(launch.datadir, launch.user, process, children, immediate=True)
             raise
         return process
     except ServerError as error:
-        said = rooms.log_since(launch.rooms, before)
-        raise ServerError(
-            f"{error.message}; its log ends:\n{said}" if said else error.message, hint=error.hint
-        ) from error
+        raise explained(error.message, rooms.log_since(launch.rooms, before)) from error
     finally:
         watch.close()
         os.close(log)
+
+
+def _clear_crash(launch: Launch) -> None:
+    """Take away what a killed server left: backends that wait for nothing go on and hold its
+    memory; and the number in its lock files may by now be a zombie's or, after a reboot, another
+    branch's server of the same user, which Postgres would take for its own."""
+    _sweep(launch.datadir, launch.user)
+    with Beneath(launch.datadir) as directory:
+        directory.unlink("postmaster.pid", missing_ok=True)
+    with Beneath(launch.rooms.sockets) as directory:
+        directory.unlink(f".s.PGSQL.{launch.port}.lock", missing_ok=True)
+
+
+def explained(message: str, said: str) -> CowdbError:
+    """The error for a server that failed, with the last lines of its log: that is where a full
+    disk shows."""
+    text = f"{message}; its log ends:\n{said}" if said else message
+    for code in (errno.ENOSPC, errno.EDQUOT):
+        if os.strerror(code) in text:
+            return PoolFullError(text, hint="remove branches or snapshots, or enlarge the pool")
+    return ServerError(
+        text, hint="mend what its log names; cowdb branch reset takes a branch back to its snapshot"
+    )
+
+
+def _refuse_pipes(datadir: Path) -> None:
+    """A FIFO in a settings file's place would hold the server until somebody wrote into it."""
+    with Beneath(datadir) as directory:
+        for name in ("postgresql.conf", "postgresql.auto.conf"):
+            if directory.kind(name) == "other":
+                raise UnsoundError(
+                    f"'{datadir / name}' is not a regular file",
+                    hint="remove it; cowdb branch reset takes a branch back to its snapshot",
+                )
 
 
 def _await_ready(
@@ -147,7 +186,7 @@ def _status(datadir: Path, process: Process) -> str:
 def _await_answer(launch: Launch, process: Process, timeout: float) -> None:
     """The first query. "ready" precedes the last few things that a server does before it takes
     connections, so a refusal is tried again for as long as the process lives."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + min(timeout, _ANSWER_PATIENCE)
     while True:
         try:
             with admin.session(launch.rooms.sockets, launch.port, launch.superuser, process) as db:
@@ -177,44 +216,40 @@ def find(datadir: Path) -> Process | None:
 
 
 def stop(
-    launch: Launch, process: Process | None, children: Children, *, immediate: bool = False
-) -> None:
-    """Stop the server; when this returns no process of it is left.
+    datadir: Path, user: OsUser, process: Process | None, children: Children, *,
+    immediate: bool = False,
+) -> None:  # fmt: skip
+    """Stop the server; when this returns no process of it is left. Needs no Postgres binaries,
+    so that what is left of a version that was uninstalled can still go.
 
     :param immediate: without a shutdown checkpoint, for what is to be thrown away.
     :raises ServerError: something survived even SIGKILL.
     """
     if process is not None:
         processes.resume(process)  # a paused process handles no signal
-        number = signal.SIGQUIT if immediate else signal.SIGINT
-        if processes.send(process, number) and not processes.wait(process, _STOP_PATIENCE):
-            processes.send(process, signal.SIGQUIT)
-            processes.wait(process, _STUCK)
+        if not immediate and processes.send(process, signal.SIGINT):
+            processes.wait(process, _STOP_PATIENCE)
+        if processes.send(process, signal.SIGQUIT):
+            processes.wait(process, _QUIT_PATIENCE)
         if processes.alive(process):
             processes.send(process, signal.SIGKILL)
             processes.wait(process, _STUCK)
     children.reap()
-    if process is None or (process.boot and not _gone(launch.datadir)):
-        _sweep(launch.datadir)
+    if immediate or process is None or not _gone(datadir):
+        _sweep(datadir, user)
 
 
 def _gone(datadir: Path) -> bool:
     """A clean end removes postmaster.pid as its last act, and then no backend is left."""
     try:
         return read_pid_file(datadir) is None
-    except (OSError, UnsoundError):
+    except (OSError, NotFoundError, UnsoundError):
         return False
 
 
-def _sweep(datadir: Path) -> None:
-    """End the orphans of a killed postmaster: they work in the data directory."""
-    deadline = time.monotonic() + _STUCK
-    while left := processes.working_in(datadir):
-        if time.monotonic() > deadline:
-            raise ServerError(
-                f"process {left[0]} still works in {datadir}", hint=f"kill -9 {left[0]}"
-            )
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.01)
+def _sweep(datadir: Path, user: OsUser) -> None:
+    """End what works in the data directory: orphans of a killed postmaster, and programs that
+    its superuser had it start (COPY ... TO PROGRAM); also an initdb of a killed agent."""
+    place = datadir.resolve()
+    if left := processes.end(lambda: processes.working_in(place, user.uid), _STUCK):
+        raise ServerError(f"process {left[0]} still works in {datadir}", hint=f"kill -9 {left[0]}")

@@ -1,0 +1,89 @@
+"""A host for benchmarks: a btrfs pool in a loop file and an agent, gone at the end however it ends.
+
+It is the host that the tests use; the peers work on the same filesystem, beside the pool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from cowdb.agent.storage.kernel import syncfs
+from tests.agenthost import AgentHost, agent_host
+
+
+@contextlib.contextmanager
+def bench_host(size: int) -> Iterator[AgentHost]:
+    """:param size: bytes that the pool may grow to; the loop file is sparse."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with agent_host("btrfs", size=size, reap_interval=1.0) as host:
+            try:
+                yield host
+            finally:
+                for number in before:  # an impatient second Ctrl-C must not stop the cleaning up
+                    signal.signal(number, signal.SIG_IGN)
+                _clear(host)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _clear(host: AgentHost) -> None:
+    with contextlib.suppress(Exception):  # what it leaves is ended by force
+        host.wipe()
+    with contextlib.suppress(Exception):
+        host.stop_agent()
+    _end_all(host.mountpoint)
+
+
+@contextlib.contextmanager
+def folder(parent: Path, uid: int, gid: int) -> Iterator[Path]:
+    """A new directory of that user's, removed with everything in it."""
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=parent) as made:
+        os.chown(made, uid, gid)
+        yield Path(made)
+
+
+def settle_disk(place: Path) -> None:
+    """Write out what is dirty on the filesystem at a path, so that no repeat pays for another."""
+    fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        syncfs(fd)
+    finally:
+        os.close(fd)
+
+
+def warm(tree: Path) -> int:
+    """Read every file beneath a directory into the page cache; returns their bytes."""
+    total = 0
+    for path in sorted(tree.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            with contextlib.suppress(FileNotFoundError):  # a living server's come and go
+                with path.open("rb", buffering=0) as file:
+                    while block := file.read(2**20):
+                        total += len(block)
+    return total
+
+
+def _end_all(mountpoint: Path) -> None:
+    """Kill what still works on our own filesystem; it could not be unmounted otherwise."""
+    for _ in range(100):
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if Path(process.cwd()).is_relative_to(mountpoint):
+                    found.append(process)
+        if not found:
+            return
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        time.sleep(0.05)

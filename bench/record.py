@@ -1,0 +1,85 @@
+"""What a run measured, and the JSON that it becomes. Times are milliseconds. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+from bench.stats import Summary, summarise
+
+FORMAT = 1
+
+
+class Claim(TypedDict):
+    """Something that is said of cowdb, and whether this run bears it out."""
+
+    claim: str
+    holds: bool
+    value: float
+    bar: float
+    details: str
+
+
+class Series(TypedDict):
+    """:param database: which of `databases`; :param method: "cowdb" or a peer;
+    :param measure: which of the times of one repeat this is."""
+
+    database: str
+    method: str
+    measure: str
+    ms: list[float]
+
+
+class Results(TypedDict):
+    """RESULTS/<scenario>.json. Fields may be added, never renamed."""
+
+    format: int
+    scenario: str
+    quick: bool
+    machine: dict[str, Any]
+    parameters: dict[str, Any]
+    conditions: dict[str, Any]
+    databases: list[dict[str, Any]]
+    samples: list[Series]
+    summary: list[dict[str, Any]]
+    ratios: list[dict[str, Any]]
+    claims: list[Claim]
+
+
+Key = tuple[str, str, str]
+
+
+@dataclass
+class Record:
+    """Samples as they come, by (database, method, measure)."""
+
+    samples: dict[Key, list[float]] = field(default_factory=dict)
+
+    def add(self, database: str, method: str, **measures: float) -> None:
+        """One repeat, with each of its times."""
+        for measure, value in measures.items():
+            self.samples.setdefault((database, method, measure), []).append(round(value, 3))
+
+    def series(self) -> list[Series]:
+        return [
+            {"database": key[0], "method": key[1], "measure": key[2], "ms": values}
+            for key, values in self.samples.items()
+        ]
+
+
+def summary(samples: list[Series]) -> list[dict[str, Any]]:
+    """One row for each series: n, median, p95, min, max."""
+    rows = []
+    for item in samples:
+        found = summarise(item["ms"])
+        named = {"database": item["database"], "method": item["method"], "measure": item["measure"]}
+        rows.append({**named, **found.as_json()})
+    return rows
+
+
+def look_up(results: Results, database: str, method: str, measure: str) -> Summary | None:
+    """The summary of one series; None when it was not measured."""
+    for item in results["samples"]:
+        if (item["database"], item["method"], item["measure"]) == (database, method, measure):
+            return summarise(item["ms"])
+    return None

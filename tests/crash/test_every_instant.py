@@ -1,0 +1,306 @@
+"""Killed at every instant of every kind of operation: nothing lost, nothing leaked, the next start
+repairs, and the operation happened wholly or not at all.
+
+An operation is run again and again, and its agent dies one instant later each time, until it has
+outlived them all. COWDB_CRASH_LONG tries more pairs of crashes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from cowdb.wire import Mode
+from tests.crash.world import World, world
+
+ROWS = 2000
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[World]:
+    with world() as made:
+        yield made
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """:param kinds: the operations whose instants count.
+    :param arrange: makes what `act` needs, from nothing or after an `act` that happened.
+    :param happened: that it did, wholly; else that it did not at all.
+    :param clear: takes away what `arrange` and `act` made.
+    :param restarts: the DSN of a server that `act` stops and starts again.
+    :param idle: `act` changes nothing, so that it always "happened".
+    :param costly: try again after each fourth crash only."""
+
+    name: str
+    kinds: tuple[str, ...]
+    arrange: Callable[[World], object]
+    act: Callable[[World], object]
+    happened: Callable[[World], bool]
+    clear: Callable[[World], object]
+    restarts: Callable[[World], tuple[str, ...]] = lambda world: ()
+    idle: bool = False
+    costly: bool = False
+
+
+def branches(world: World) -> dict[str, str]:
+    return {item["name"]: item["state"] for item in world.client.branches.list()}
+
+
+def snapshots(world: World) -> list[str]:
+    return [item["ref"] for item in world.client.snapshots.list()]
+
+
+def sources(world: World) -> list[str]:
+    return [item["name"] for item in world.client.sources.list()]
+
+
+def drop_branch(world: World, name: str = "b") -> None:
+    if name in branches(world):
+        world.client.branches.remove(name)
+
+
+def drop_snapshot(world: World, ref: str) -> None:
+    if ref in snapshots(world):
+        world.client.snapshots.remove(ref)
+
+
+def nothing(world: World) -> None:
+    pass
+
+
+def create_branch(origin: str, kinds: tuple[str, ...] = ("branch create",)) -> Scenario:
+    def happened(world: World) -> bool:
+        if "b" not in branches(world):
+            return False
+        assert branches(world)["b"] == "running"
+        assert world.rows("b") == ROWS
+        return True
+
+    return Scenario(
+        f"branch create from {origin}", kinds, drop_branch,
+        lambda world: world.client.branches.create("b", origin), happened, drop_branch,
+    )  # fmt: skip
+
+
+def take_snapshot(parent: str, mode: Mode) -> Scenario:
+    ref = f"{parent}@s"
+
+    def clear(world: World) -> None:
+        world.client.branches.create("of-s", ref)
+        assert world.rows("of-s") >= ROWS
+        world.client.branches.remove("of-s")
+        drop_snapshot(world, ref)
+
+    def restarts(world: World) -> tuple[str, ...]:
+        if mode != "stop":
+            return ()
+        if parent == "prod":
+            assert world.production is not None
+            return (world.production.dsn,)
+        found = world.client.sources.show(parent) if parent == "main" else None
+        return (str(found["dsn"]),) if found else (world.dsn(parent),)
+
+    return Scenario(
+        f"snapshot {parent} {mode}", ("snapshot create",),
+        lambda world: drop_snapshot(world, ref),
+        lambda world: world.client.snapshots.create(ref, mode=mode),
+        lambda world: ref in snapshots(world), clear, restarts,
+    )  # fmt: skip
+
+
+def settle() -> Scenario:
+    ref = "main@s"
+
+    def arrange(world: World) -> None:
+        drop_snapshot(world, ref)
+
+    def act(world: World) -> None:
+        drop_snapshot(world, ref)
+        world.client.snapshots.create(ref, settle=True)
+
+    def happened(world: World) -> bool:
+        return ref in snapshots(world) and world.client.snapshots.show(ref)["settled"]
+
+    return Scenario("snapshot settle", ("snapshot settle",), arrange, act, happened, arrange)
+
+
+def reset(origin: str) -> Scenario:
+    def arrange(world: World) -> None:
+        if "b" not in branches(world):
+            world.client.branches.create("b", origin)
+        if world.rows("b") == ROWS:
+            world.sql("b", "insert into kept values (-1, 'dirty')")
+
+    def happened(world: World) -> bool:
+        assert branches(world)["b"] == "running"
+        assert world.rows("b") in (ROWS, ROWS + 1)
+        return world.rows("b") == ROWS
+
+    return Scenario(
+        f"branch reset to {origin}", ("branch reset",), arrange,
+        lambda world: world.client.branches.reset("b"), happened, drop_branch,
+    )  # fmt: skip
+
+
+def switch(verb: str, before: str, after: str) -> Scenario:
+    def arrange(world: World) -> None:
+        if "b" not in branches(world):
+            world.client.branches.create("b", "main@settled")
+        if branches(world)["b"] != before:
+            branch = world.client.branches
+            (branch.start if before == "running" else branch.stop)("b")
+
+    def act(world: World) -> None:
+        (world.client.branches.start if verb == "start" else world.client.branches.stop)("b")
+
+    def happened(world: World) -> bool:
+        assert branches(world)["b"] in (before, after)
+        return branches(world)["b"] == after
+
+    return Scenario(f"branch {verb} when {before}", (f"branch {verb}",), arrange, act, happened,
+                    drop_branch, idle=before == after)  # fmt: skip
+
+
+def remove_branch(origin: str) -> Scenario:
+    def arrange(world: World) -> None:
+        if "b" not in branches(world):
+            world.client.branches.create("b", origin)
+
+    def happened(world: World) -> bool:
+        if "b" in branches(world):
+            assert world.rows("b") == ROWS
+            return False
+        return True
+
+    return Scenario(
+        f"branch rm of {origin}", ("branch rm",), arrange,
+        lambda world: world.client.branches.remove("b"), happened, drop_branch,
+    )  # fmt: skip
+
+
+def remove_snapshot(*, settled: bool) -> Scenario:
+    ref = "main@s"
+
+    def arrange(world: World) -> None:
+        if ref not in snapshots(world):
+            world.client.snapshots.create(ref, settle=settled)
+
+    return Scenario(
+        f"snapshot rm, {'settled' if settled else 'raw'}", ("snapshot rm",), arrange,
+        lambda world: world.client.snapshots.remove(ref),
+        lambda world: ref not in snapshots(world), lambda world: drop_snapshot(world, ref),
+    )  # fmt: skip
+
+
+def drop_source(world: World) -> None:
+    if "extra" in sources(world):
+        world.client.sources.remove("extra")
+
+
+def add_source(world: World) -> None:
+    if "extra" not in sources(world):
+        world.client.sources.add("extra")
+
+
+def has_source(world: World) -> bool:
+    if "extra" not in sources(world):
+        return False
+    found = world.client.sources.show("extra")
+    assert found["state"] == "running"
+    assert world.host.sql(str(found["dsn"]), "select 1") == [(1,)]
+    return True
+
+
+SCENARIOS = (
+    Scenario("source add", ("source add",), drop_source,
+             lambda world: world.client.sources.add("extra"), has_source, drop_source,
+             costly=True),
+    Scenario("source rm", ("source rm",), add_source,
+             lambda world: world.client.sources.remove("extra"),
+             lambda world: not has_source(world), drop_source),
+    *(take_snapshot(parent, mode) for parent in ("main", "keep", "prod")
+      for mode in ("online", "checkpoint", "stop")),
+    settle(),
+    create_branch("main@settled"),
+    create_branch("main@raw"),
+    create_branch("main", ("snapshot create", "branch create")),
+    reset("main@settled"),
+    reset("main@raw"),
+    switch("stop", "running", "stopped"),
+    switch("stop", "stopped", "stopped"),
+    switch("start", "stopped", "running"),
+    switch("start", "running", "running"),
+    remove_branch("main@settled"),
+    remove_branch("main"),
+    remove_snapshot(settled=True),
+)  # fmt: skip
+
+
+def outcome(world: World, scenario: Scenario) -> bool:
+    """Whether it happened, which must be what the journal says."""
+    happened = scenario.happened(world)
+    latest = next(item for item in world.client.host.operations() if item["kind"] in scenario.kinds)
+    done = latest["state"] == "done" and latest["kind"] == scenario.kinds[-1]
+    assert scenario.idle or happened == done, (happened, latest)
+    return happened
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda item: item.name.replace(" ", "-"))
+def test_killed_at_every_instant(host: World, scenario: Scenario) -> None:
+    for at in itertools.count():
+        assert at < 60, "the operation never comes to its end"
+        scenario.arrange(host)
+        moved = scenario.restarts(host)
+        instant = host.crash(scenario.kinds, at, lambda: scenario.act(host))
+        if instant is None:
+            assert scenario.happened(host)
+            break
+        host.start()
+        happened = outcome(host, scenario)
+        print(f"died at {at}: {instant}; happened: {happened}")
+        host.check(moved)
+        if not happened and not (scenario.costly and at % 4):
+            scenario.act(host)
+            assert scenario.happened(host), "it cannot be done again"
+    assert at >= 2
+    scenario.clear(host)
+    host.check(moved)
+
+
+TWICE = [(reset("main@settled"), 5), (remove_branch("main"), 3), (take_snapshot("prod", "stop"), 3)]
+if os.environ.get("COWDB_CRASH_LONG"):
+    TWICE += [(create_branch("main@raw"), 7), (take_snapshot("main", "stop"), 2), (settle(), 6)]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "at"),
+    TWICE,
+    ids=lambda item: item.name.replace(" ", "-") if isinstance(item, Scenario) else None,
+)
+def test_killed_again_at_every_instant_of_the_recovery(
+    host: World, scenario: Scenario, at: int
+) -> None:
+    for again in itertools.count():
+        assert again < 30
+        scenario.arrange(host)
+        moved = scenario.restarts(host)
+        first = host.crash(scenario.kinds, at, lambda: scenario.act(host))
+        assert first, "the first instant is past the operation's end"
+        second = host.start_dying(again)
+        if second:
+            host.start()
+        happened = outcome(host, scenario)
+        print(f"died at {first}, then at {second}; happened: {happened}")
+        host.check(moved)
+        if not happened:
+            scenario.act(host)
+        if not second:
+            break
+    assert again >= 1
+    scenario.clear(host)
+    host.check(moved)

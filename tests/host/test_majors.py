@@ -1,0 +1,54 @@
+"""Each major that is installed: a managed source, its snapshot in every mode, branches."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cowdb.agent.engines.postgres import binaries
+from tests.agenthost import AgentHost
+from tests.loopfs import missing
+
+NEEDED = {"14", "15", "16", "17", "18"}
+
+
+def _installed() -> set[str]:
+    named = [item for item in os.environ.get("COWDB_TEST_BINDIRS", "").split(":") if item]
+    return {str(major) for major in binaries.find([*named, "/usr/lib/postgresql/*/bin"])}
+
+
+@pytest.mark.parametrize("major", sorted(NEEDED))
+def test_source_snapshots_and_branches(host: AgentHost, major: str) -> None:
+    if major not in _installed():
+        missing(f"needs PostgreSQL {major}")
+    source = host.json("source", "add", "main", "--empty", "--pg-version", major)
+    assert source["pg_version"].split(".")[0] == major
+    host.sql(source["dsn"], "create table t (i int primary key)",
+             "insert into t select generate_series(1, 500)")  # fmt: skip
+    for mode in ("online", "checkpoint", "stop"):
+        host.json("snapshot", "create", f"main@{mode}", "--mode", mode, "--settle")
+        branch = host.json("branch", "create", mode, "--from", f"main@{mode}")
+        host.sql(branch["dsn"], "alter table t add column j text")
+        assert host.sql(branch["dsn"], "select count(*) from t") == [(500,)]
+    child = host.json("branch", "create", "child", "--from", "online")
+    shown = host.sql(child["dsn"], "select current_setting('server_version_num')::int / 10000")
+    assert shown == [(int(major),)]
+    diff = host.json("diff", "main@stop", "child", status=3)
+    assert [item["name"] for item in diff["schema"]] == ["public.t.j"]
+
+
+def test_a_copy_of_a_server_needs_the_same_major(host: AgentHost) -> None:
+    """Without the major of a data directory nothing is attached to it."""
+    fake = host.mountpoint / "old"
+    fake.mkdir()
+    try:
+        (fake / "PG_VERSION").write_text("9.6\n")
+        os.chown(fake, 65534, 65534)
+        error = host.error("source", "add", "old", "--attach", str(fake), status=1)
+        assert "9" in error["message"]
+        assert "installed" in error["message"]
+    finally:
+        (fake / "PG_VERSION").unlink()
+        Path(fake).rmdir()

@@ -1,0 +1,238 @@
+"""How operations run and are taken back, with steps that leave files in a directory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from cowdb.agent import journal
+from cowdb.agent.effects import dispatch
+from cowdb.agent.host import Attempt, Host
+from cowdb.agent.operations import Claims, Intent, Operations, complete, restore
+from cowdb.agent.steps import Plan, Step
+from cowdb.agent.store import Store, Transaction
+from cowdb.errors import BusyError, ServerError
+from cowdb.model import Process
+from tests.unit.records import BRANCH, SNAPSHOT, SOURCE
+
+
+class Touch(Step, frozen=True, kw_only=True):
+    """Makes a file; fails, or cannot be undone, when told so by a file beside it."""
+
+    name: str
+
+    def describe(self) -> str:
+        return f"touch {self.name}"
+
+
+@dispatch.do.register
+def _(step: Touch, host: Host, attempt: Attempt) -> None:
+    folder = cast(Any, host).folder
+    if (folder / f"{step.name}.fails").exists():
+        raise ServerError(f"{step.name} will not")
+    (folder / step.name).touch()
+    with (folder / "log").open("a") as log:
+        log.write(f"+{step.name} ")
+
+
+@dispatch.undo.register
+def _(step: Touch, host: Host, attempt: Attempt) -> None:
+    folder = cast(Any, host).folder
+    with (folder / "log").open("a") as log:
+        log.write(f"-{step.name} ")
+    if (folder / f"{step.name}.stays").exists():
+        raise RuntimeError(f"{step.name} stays")
+    (folder / step.name).unlink(missing_ok=True)
+
+
+class Bench:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = Store(folder / "store.db")
+        self.operations = Operations(self.store, cast(Host, SimpleNamespace(folder=folder)))
+        self.committed = False
+
+    @property
+    def log(self) -> str:
+        path = self.folder / "log"
+        return path.read_text().strip() if path.exists() else ""
+
+    def run(self, steps: str, cleanup: str = "", state: str = "creating") -> None:
+        plan = cast(
+            Plan,
+            SimpleNamespace(
+                steps=tuple(Touch(name=name) for name in steps),
+                cleanup=tuple(Touch(name=name) for name in cleanup),
+            ),
+        )
+
+        def prepare(tx: Transaction) -> Intent:
+            tx.snapshots.put(SNAPSHOT)
+            tx.branches.put(replace(BRANCH, state=cast(Any, state)))
+            tx.claim_name("pr-42", "branch", BRANCH.id)
+            return Intent("test", "pr-42", BRANCH.id, plan)
+
+        def commit(tx: Transaction, done: Attempt) -> None:
+            self.committed = True
+            after = "ready" if state == "creating" else state
+            tx.branches.put(replace(BRANCH, state=cast(Any, after)))
+
+        self.operations.run("root", prepare, commit, Attempt())
+
+    def branch_state(self) -> str | None:
+        with self.store.transaction() as tx:
+            found = tx.branches.get(BRANCH.id)
+        return found.state if found else None
+
+    def journal_state(self) -> tuple[str, str | None]:
+        with self.store.transaction() as tx:
+            row = tx.db.execute("select state, error from operations").fetchone()
+        return row[0], row[1]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    # The journal knows the steps of the package only.
+    monkeypatch.setattr(msgspec.json, "encode", _encode)
+    made = Bench(tmp_path)
+    yield made
+    made.store.close()
+
+
+_real_encode = msgspec.json.encode
+
+
+def _encode(value: object) -> bytes:
+    return b"{}" if isinstance(value, SimpleNamespace) else _real_encode(value)
+
+
+def test_steps_then_commit_then_cleanup(bench: Bench) -> None:
+    bench.run("ab", "yz")
+    assert bench.log == "+a +b +y +z"
+    assert bench.branch_state() == "ready"
+    assert bench.journal_state() == ("done", None)
+
+
+def test_a_failure_takes_back_what_began_newest_first(bench: Bench) -> None:
+    (bench.folder / "c.fails").touch()
+    with pytest.raises(ServerError, match="c will not"):
+        bench.run("abcd", "z")
+    assert bench.log == "+a +b -c -b -a"
+    assert not bench.committed
+    assert bench.branch_state() is None
+    assert bench.journal_state() == ("undone", "c will not")
+    with bench.store.transaction() as tx:
+        assert tx.owner_of_name("pr-42") is None
+
+
+def test_what_cannot_be_undone_stops_no_other_undo_and_stays_in_the_journal(bench: Bench) -> None:
+    (bench.folder / "c.fails").touch()
+    (bench.folder / "b.stays").touch()
+    with pytest.raises(ServerError, match="c will not"):
+        bench.run("abc")
+    assert bench.log == "+a +b -c -b -a"
+    state, error = bench.journal_state()
+    assert state == "failed"
+    assert error == "c will not; not undone: touch b: RuntimeError: b stays"
+    assert bench.branch_state() == "creating"  # its name stays taken until doctor has repaired it
+
+    with bench.store.transaction() as tx:
+        row = tx.db.execute("select id from operations").fetchone()
+    failed = journal.Operation(
+        row[0], "test", "pr-42", BRANCH.id, "root", "failed", Plan(), BRANCH.created_at, None, error
+    )
+    bench.operations.take_back(failed, [Touch(name="b")], Attempt(), error)  # type: ignore[list-item]
+    assert bench.journal_state()[1] == error  # and does not grow with each attempt
+    (bench.folder / "b.stays").unlink()
+    bench.operations.take_back(failed, [Touch(name="b")], Attempt(), error)  # type: ignore[list-item]
+    assert bench.journal_state() == ("undone", "c will not")
+    assert bench.branch_state() is None
+
+
+def test_a_failing_cleanup_stays_committed(bench: Bench) -> None:
+    (bench.folder / "y.fails").touch()
+    with pytest.raises(ServerError, match="y will not"):
+        bench.run("a", "yz", state="resetting")
+    assert bench.log == "+a"
+    assert bench.committed
+    assert bench.journal_state() == ("committed", None)
+
+
+def test_nobody_else_touches_an_operation_at_work(bench: Bench) -> None:
+    seen: list[bool] = []
+    real = bench.operations.clean_up
+
+    def watched(operation: journal.Operation, attempt: Attempt) -> None:
+        seen.append(bench.operations.at_work(operation))
+        real(operation, attempt)
+        seen.append(bench.operations.at_work(operation))
+
+    bench.operations.clean_up = watched  # type: ignore[method-assign]
+    bench.run("a")
+    assert seen == [True, True]
+    assert not bench.operations._at_work
+
+
+@pytest.mark.parametrize(
+    ("state", "completed", "restored"),
+    [("creating", "creating", None), ("deleting", None, "ready"), ("resetting", "ready", "ready"),
+     ("ready", "ready", "ready")],
+)  # fmt: skip
+def test_records_come_to_rest(
+    bench: Bench, state: str, completed: str | None, restored: str | None
+) -> None:
+    for rest, expected in ((complete, completed), (restore, restored)):
+        with bench.store.transaction() as tx:
+            tx.snapshots.put(SNAPSHOT)
+            tx.branches.put(replace(BRANCH, state=cast(Any, state)))
+            rest(tx, BRANCH.id)
+            found = tx.branches.get(BRANCH.id)
+        assert (found.state if found else None) == expected
+
+
+def test_an_implicit_snapshot_goes_or_stays_with_its_branch(bench: Bench) -> None:
+    for rest, expected in ((restore, "ready"), (complete, None)):
+        with bench.store.transaction() as tx:
+            tx.snapshots.put(replace(SNAPSHOT, implicit=True, state="deleting"))
+            tx.branches.put(replace(BRANCH, state="deleting"))
+            rest(tx, BRANCH.id)
+            found = tx.snapshots.get(SNAPSHOT.id)
+        assert (found.state if found else None) == expected
+
+
+def test_a_source_that_is_not_removed_after_all_waits_for_its_loader_again(bench: Bench) -> None:
+    loader = Process(pid=1, started=1, boot="b")
+    for who, expected in ((loader, "loading"), (None, "ready")):
+        with bench.store.transaction() as tx:
+            tx.sources.put(replace(SOURCE, state="deleting", loader=who))
+            restore(tx, SOURCE.id)
+            found = tx.sources.get(SOURCE.id)
+        assert found is not None
+        assert found.state == expected
+
+
+def test_a_claim_is_waited_for_and_then_refused() -> None:
+    claims, inside, leave = Claims(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with claims.hold("br-1", "pr-42"):
+            inside.set()
+            leave.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert inside.wait(10)
+    with pytest.raises(BusyError, match="'pr-42'"):
+        with claims.hold("br-1", "pr-42", patience=0.01):
+            pass
+    with claims.hold("br-2", "other", patience=0):
+        leave.set()
+    with claims.hold("br-1", "pr-42", patience=10):
+        holder.join()

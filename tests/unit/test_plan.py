@@ -1,0 +1,192 @@
+"""Each planner beside the steps that it must give; no filesystem anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cowdb.agent import plan
+from cowdb.agent.steps import (
+    BaseBackup,
+    Checkpoint,
+    CloneVolume,
+    CreateDatabase,
+    CreateVolume,
+    DestroyVolume,
+    Foreign,
+    FreezeVolume,
+    InitCluster,
+    MakeRooms,
+    PauseServer,
+    Plan,
+    Quarantine,
+    ReadControl,
+    RemoveRooms,
+    RemoveSettings,
+    ResumeServer,
+    SealServer,
+    Server,
+    SnapshotSource,
+    SnapshotVolume,
+    StartServer,
+    StartSource,
+    StopServer,
+    StopSource,
+)
+from cowdb.wire import Mode
+from tests.unit.records import ATTACHED, BRANCH, SNAPSHOT, SOURCE
+
+SETTLED = replace(SNAPSHOT, settled="se-1")
+SERVER = Server(name="pr-42", cluster=BRANCH.cluster, branch=True)
+MARK = {"role": "branch", "name": "pr-42", "snapshot": "sn-1"}
+SNAPSHOT_MARK = {"role": "snapshot", "name": "main@before", "parent": "so-1"}
+CONTROL = ReadControl(pool="pool", volume="sn-1", data="data", version="15.4")
+
+
+def clone(origin: str, volume: str) -> CloneVolume:
+    return CloneVolume(pool="pool", snapshot=origin, volume=volume, mark=MARK)
+
+
+def test_a_branch_of_a_settled_snapshot() -> None:
+    assert plan.create_branch(BRANCH, SETTLED) == Plan(
+        steps=(
+            clone("se-1", "br-1"),
+            MakeRooms(server=SERVER),
+            StartServer(server=SERVER),
+            SealServer(server=SERVER, sever=False),
+        )
+    )
+
+
+def test_a_branch_of_a_raw_snapshot_is_quarantined_before_it_starts() -> None:
+    cut = Quarantine(server=SERVER, parts=(("/srv/pg", "data"),), settings_of="sn-1")
+    assert plan.create_branch(BRANCH, SNAPSHOT) == Plan(
+        steps=(
+            clone("sn-1", "br-1"),
+            cut,
+            MakeRooms(server=SERVER),
+            StartServer(server=SERVER),
+            SealServer(server=SERVER, sever=True),
+        )
+    )
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_reset_keeps_the_old_copy_until_the_new_one_answers(running: bool) -> None:
+    fresh = replace(BRANCH.cluster, volume="br-2")
+    new = Server(name="pr-42", cluster=replace(fresh, process=None), branch=True)
+    assert plan.reset_branch(BRANCH, SETTLED, fresh, running=running) == Plan(
+        steps=(
+            clone("se-1", "br-2"),
+            StopServer(server=SERVER, immediate=True, restart=running),
+            StartServer(server=new),
+            SealServer(server=new, sever=False),
+        ),
+        cleanup=(DestroyVolume(pool="pool", volume="br-1"),),
+    )
+
+
+def test_removals_only_go_forward() -> None:
+    removal = (
+        StopServer(server=SERVER, immediate=True),
+        DestroyVolume(pool="pool", volume="br-1"),
+        RemoveRooms(id="br-1"),
+    )
+    assert plan.remove_branch(BRANCH, None) == Plan(cleanup=removal)
+    garbage = (DestroyVolume(pool="pool", volume="se-1"), DestroyVolume(pool="pool", volume="sn-1"))
+    assert plan.remove_branch(BRANCH, SETTLED) == Plan(cleanup=removal + garbage)
+    assert plan.remove_snapshot(SETTLED) == Plan(cleanup=garbage)
+    assert plan.remove_snapshot(SNAPSHOT) == Plan(cleanup=garbage[1:])
+    assert plan.remove_source(ATTACHED) == Plan()
+    assert plan.remove_source(SOURCE).cleanup[1] == DestroyVolume(pool="pool", volume="so-1")
+
+
+TAKE = SnapshotVolume(pool="pool", origin="br-1", volume="sn-1", mark=SNAPSHOT_MARK)
+STOP = StopServer(server=SERVER, restart=True)
+AGAIN = StartServer(server=SERVER, again=True)
+PAUSED = (PauseServer(server=SERVER), TAKE, ResumeServer(server=SERVER))
+
+
+@pytest.mark.parametrize(
+    ("mode", "running", "ordered", "steps"),
+    [
+        ("online", True, True, (TAKE,)),
+        ("online", True, False, PAUSED),
+        ("checkpoint", True, True, (Checkpoint(server=SERVER), TAKE)),
+        ("checkpoint", True, False, (Checkpoint(server=SERVER), *PAUSED)),
+        ("stop", True, False, (STOP, TAKE, AGAIN)),
+        ("stop", False, False, (TAKE,)),
+        ("checkpoint", False, False, (TAKE,)),
+    ],
+)
+def test_a_snapshot_of_a_server(
+    mode: Mode, running: bool, ordered: bool, steps: tuple[object, ...]
+) -> None:
+    made = plan.snapshot_cluster(
+        replace(SNAPSHOT, mode=mode), SERVER, running=running, ordered=ordered
+    )
+    assert made.steps == (*steps, CONTROL)
+    assert made.cleanup == ()
+
+
+@pytest.mark.parametrize("mode", ["online", "checkpoint", "stop"])
+def test_a_snapshot_of_an_attached_source(mode: Mode) -> None:
+    source = plan.foreign_of(ATTACHED)
+    assert source == Foreign(name="prod", datadir="/srv/pg", superuser="postgres")
+    take = SnapshotSource(pool="pool", source=source, volume="sn-1", mark=SNAPSHOT_MARK, mode=mode)
+    around = (StopSource(source=source, snapshot="sn-1"), take, StartSource(source=source))
+    steps = around if mode == "stop" else (take,)
+    made = plan.snapshot_attached(replace(SNAPSHOT, mode=mode), source)
+    assert made.steps == (*steps, CONTROL)
+
+
+def test_settling_is_durable_private_and_ends_frozen() -> None:
+    made = plan.settle(SNAPSHOT, "se-9")
+    kinds = [type(step) for step in made.steps]
+    assert kinds == [
+        CloneVolume, Quarantine, MakeRooms, StartServer, SealServer, StopServer, FreezeVolume,
+    ]  # fmt: skip
+    start = made.steps[3]
+    assert isinstance(start, StartServer)
+    assert start.server.private
+    assert start.server.cluster.durable
+    stop = made.steps[5]
+    assert isinstance(stop, StopServer)
+    assert not stop.immediate  # cleanly, or it would not be settled
+    assert made.cleanup == (RemoveRooms(id="se-9"),)
+
+
+def test_managed_sources() -> None:
+    server = plan.server_of(SOURCE)
+    volume = CreateVolume(pool="pool", volume="so-1", mark={"role": "source", "name": "main"})
+    assert plan.create_managed(SOURCE).steps == (
+        volume, InitCluster(server=server), MakeRooms(server=server), StartServer(server=server),
+        SealServer(server=server, sever=False), CreateDatabase(server=server),
+    )  # fmt: skip
+    copied = plan.copy_managed(SOURCE, "host=there", (("/mnt/space", "tblspc/1"),))
+    assert copied.steps[:3] == (
+        volume,
+        BaseBackup(server=server, conninfo="host=there", tablespaces=(("/mnt/space", "tblspc/1"),)),
+        Quarantine(server=server, parts=(("tblspc/1", "tblspc/1"),), settings_of="so-1"),
+    )
+    assert copied.cleanup == (RemoveSettings(id="so-1"),)
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_switch_is_undone_to_what_was(running: bool) -> None:
+    assert plan.start_server(SERVER, running=running).steps == (
+        StartServer(server=SERVER, again=running),
+    )
+    assert plan.stop_server(SERVER, running=running).steps == (
+        StopServer(server=SERVER, restart=running),
+    )
+
+
+def test_a_plan_can_be_read() -> None:
+    assert plan.create_branch(BRANCH, SETTLED).describe() == [
+        "clone se-1 as br-1",
+        "make room for the log and socket of pr-42",
+        "start pr-42 on port 15500",
+        "seal pr-42",
+    ]
