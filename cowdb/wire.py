@@ -95,6 +95,12 @@ class OperationInfo(TypedDict):
     steps: list[str]
 
 
+class PlanInfo(TypedDict):
+    """What an operation would do (`--dry-run`), one line for each step."""
+
+    plan: list[str]
+
+
 class Finding(TypedDict):
     """One thing that `cowdb doctor` found."""
 

@@ -15,6 +15,7 @@ from cowdb.agent.audit import Audit
 from cowdb.agent.engines.postgres import binaries
 from cowdb.agent.host import Report
 from cowdb.agent.http import openapi
+from cowdb.agent.operations import Planned, planning
 from cowdb.agent.policy import Caller
 from cowdb.agent.routes import VERSION, Call, Route
 from cowdb.agent.service.branches import Branches
@@ -28,6 +29,7 @@ from cowdb.wire import (
     BranchInfo,
     Finding,
     OperationInfo,
+    PlanInfo,
     PoolInfo,
     SnapshotInfo,
     SourceInfo,
@@ -80,7 +82,8 @@ class Api:
             Route("GET", "/sources/{name}", "One source", None, SourceInfo,
                   lambda call: sources.show(call.names[0], call.caller)),
             Route("DELETE", "/sources/{name}", "Remove a source", None, None,
-                  lambda call: sources.remove(call.names[0], call.caller, call.report)),
+                  lambda call: sources.remove(call.names[0], call.caller, call.report),
+                  planned=True),
             Route("POST", "/sources/{name}/start", "Start a managed source", requests.Empty,
                   SourceInfo,
                   lambda call: sources.start(call.names[0], call.caller, call.report)),
@@ -98,11 +101,12 @@ class Api:
             Route("GET", "/snapshots", "All snapshots", None, list[SnapshotInfo],
                   lambda call: snapshots.listing(sizes=call.sizes)),
             Route("POST", "/snapshots", "Take a snapshot", requests.CreateSnapshot, SnapshotInfo,
-                  lambda call: snapshots.create(call.body, call.caller, call.report)),
+                  lambda call: snapshots.create(call.body, call.caller, call.report), planned=True),
             Route("GET", "/snapshots/{ref}", "One snapshot", None, SnapshotInfo,
                   lambda call: snapshots.show(call.names[0], call.caller)),
             Route("DELETE", "/snapshots/{ref}", "Remove a snapshot", None, None,
-                  lambda call: snapshots.remove(call.names[0], call.caller, call.report)),
+                  lambda call: snapshots.remove(call.names[0], call.caller, call.report),
+                  planned=True),
             Route("POST", "/snapshots/{ref}/protect", "Protect a snapshot, or no longer",
                   requests.Protect, SnapshotInfo,
                   lambda call: snapshots.protect(
@@ -115,18 +119,22 @@ class Api:
             Route("GET", "/branches", "All branches", None, list[BranchInfo],
                   lambda call: branches.listing(call.caller, sizes=call.sizes)),
             Route("POST", "/branches", "Make a branch", requests.CreateBranch, BranchInfo,
-                  lambda call: branches.create(call.body, call.caller, call.report)),
+                  lambda call: branches.create(call.body, call.caller, call.report), planned=True),
             Route("GET", "/branches/{name}", "One branch", None, BranchInfo,
                   lambda call: branches.show(call.names[0], call.caller)),
             Route("DELETE", "/branches/{name}", "Remove a branch", None, None,
-                  lambda call: branches.remove(call.names[0], call.caller, call.report)),
+                  lambda call: branches.remove(call.names[0], call.caller, call.report),
+                  planned=True),
             Route("POST", "/branches/{name}/reset", "Back to its snapshot", requests.Empty,
                   BranchInfo,
-                  lambda call: branches.reset(call.names[0], call.caller, call.report)),
+                  lambda call: branches.reset(call.names[0], call.caller, call.report),
+                  planned=True),
             Route("POST", "/branches/{name}/start", "Start its server", requests.Empty, BranchInfo,
-                  lambda call: branches.start(call.names[0], call.caller, call.report)),
+                  lambda call: branches.start(call.names[0], call.caller, call.report),
+                  planned=True),
             Route("POST", "/branches/{name}/stop", "Stop its server", requests.Empty, BranchInfo,
-                  lambda call: branches.stop(call.names[0], call.caller, call.report)),
+                  lambda call: branches.stop(call.names[0], call.caller, call.report),
+                  planned=True),
             Route("POST", "/branches/{name}/protect", "Protect a branch, or no longer",
                   requests.Protect, BranchInfo,
                   lambda call: branches.protect(
@@ -143,6 +151,8 @@ class Api:
         request = Call(caller, names, query, decoded, report)
         if method == "GET":
             return route.handler(request)
+        if query.get("dry_run") == "1":
+            return _plan_of(route, request)
         with self._audit.entry(caller, method, path, decoded):
             return route.handler(request)
 
@@ -185,6 +195,22 @@ class Api:
     def _openapi(self, call: Call) -> dict[str, Any]:
 
         return openapi.document(self.routes)
+
+
+def _plan_of(route: Route, request: Call) -> PlanInfo:
+    """What the request would do; raises InvalidError where that cannot be said."""
+    if not route.planned:
+        raise InvalidError(
+            f"{route.method} {route.path} has no plan to show", hint="leave dry_run out"
+        )
+    token = planning.set(True)
+    try:
+        route.handler(request)
+    except Planned as planned:
+        return {"plan": list(planned.steps)}
+    finally:
+        planning.reset(token)
+    return {"plan": []}
 
 
 def _decode(route: Route, body: bytes) -> Any:  # noqa: ANN401

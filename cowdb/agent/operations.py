@@ -16,6 +16,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -25,11 +26,28 @@ from cowdb.agent.journal import Operation
 from cowdb.agent.steps import AnyStep, Plan
 from cowdb.agent.store import Store, Transaction
 from cowdb.errors import BusyError, CowdbError
+from cowdb.model import SnapshotRecord
 
 log = logging.getLogger("cowdb.operations")
 
 _NOT_UNDONE = "; not undone: "
 PATIENCE = 60.0  # seconds that an operation waits for another one on the same object
+
+
+planning: ContextVar[bool] = ContextVar("planning", default=False)
+"""Set for a request that only wants to see its plan (`--dry-run`)."""
+
+
+class Planned(Exception):
+    """The plan that was asked for; its records are rolled back, nothing has happened.
+
+    :param snapshot: the record of the snapshot that the plan would take, if it would take one.
+    """
+
+    def __init__(self, steps: Sequence[str], snapshot: SnapshotRecord | None = None) -> None:
+        super().__init__("planned")
+        self.steps = tuple(steps)
+        self.snapshot = snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +103,8 @@ class Operations:
         """:raises CowdbError: what a step raised, after everything was taken back."""
         with self.store.transaction() as tx:
             intent = prepare(tx)
+            if planning.get():
+                raise Planned(intent.plan.describe(), tx.snapshots.get(intent.subject))
             operation = journal.begin(
                 tx, intent.kind, intent.target, intent.subject, caller, intent.plan,
                 datetime.now(UTC),
@@ -160,6 +180,8 @@ class Operations:
 
         :raises CowdbError: it still cannot.
         """
+        if planning.get():
+            return
         for operation in journal.unfinished(self.store):
             mine = operation.subject == subject and operation.state == "committed"
             if mine and not self.at_work(operation):

@@ -35,7 +35,8 @@ class Call:
 class Route:
     """:param path: below /v1, with `{name}` for each name.
     :param request: the type of the body, None for no body.
-    :param response: the type of the answer, None for none."""
+    :param response: the type of the answer, None for none.
+    :param planned: it runs one plan and nothing else, so that `?dry_run=1` can show it."""
 
     method: Method
     path: str
@@ -43,6 +44,7 @@ class Route:
     request: type[Request] | None
     response: Any
     handler: Callable[[Call], object]
+    planned: bool = False
 
     def match(self, path: str) -> tuple[str, ...] | None:
         pattern = re.sub(r"\{\w+\}", "([^/]+)", self.path)

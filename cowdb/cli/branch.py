@@ -8,9 +8,11 @@ from cowdb.cli.output import (
     Progress,
     card,
     client,
+    dry_option,
     epilog,
     json_option,
     print_json,
+    print_plan,
     table,
 )
 from cowdb.units import parse_duration, size_text
@@ -38,10 +40,17 @@ def branch() -> None:
               help="A snapshot, or a bare source or branch, of which one is taken.")  # fmt: skip
 @click.option("--port", type=int, help="This port instead of a free one.")
 @click.option("--ttl", metavar="TIME", help="Remove it after this time, such as 2h.")
+@dry_option
 @json_option
-def create(name: str, origin: str, port: int | None, ttl: str | None, as_json: bool) -> None:
+def create(
+    name: str, origin: str, port: int | None, ttl: str | None, dry_run: bool, as_json: bool
+) -> None:
     """Make a branch; it answers queries when this returns."""
     seconds = parse_duration(ttl) if ttl else None
+    if dry_run:
+        with client() as agent:
+            print_plan(agent.plans.branch(name, origin, port), as_json)
+        return
     with client() as agent, Progress(shown=not as_json) as report:
         made = agent.branches.create(name, origin, port=port, ttl_seconds=seconds, report=report)
     if as_json:
@@ -81,9 +90,14 @@ def show(name: str, as_json: bool) -> None:
 
 @branch.command(epilog=epilog("cowdb branch reset try-a", _CODES))
 @click.argument("name")
+@dry_option
 @json_option
-def reset(name: str, as_json: bool) -> None:
+def reset(name: str, dry_run: bool, as_json: bool) -> None:
     """Back to its snapshot; port and DSN stay."""
+    if dry_run:
+        with client() as agent:
+            print_plan(agent.plans.reset(name), as_json)
+        return
     with client() as agent, Progress(shown=not as_json) as report:
         done = agent.branches.reset(name, report)
     if as_json:
@@ -114,9 +128,15 @@ def start(name: str, as_json: bool) -> None:
 
 @branch.command(epilog=epilog("cowdb branch rm try-a try-b", _CODES))
 @click.argument("names", nargs=-1, required=True)
+@dry_option
 @json_option
-def rm(names: tuple[str, ...], as_json: bool) -> None:
+def rm(names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     """Remove branches: process, port and disk are free when this returns."""
+    if dry_run:
+        with client() as agent:
+            steps = [step for name in names for step in agent.plans.remove("branches", name)]
+        print_plan(steps, as_json)
+        return
     with client() as agent, Progress(shown=not as_json) as report:
         for name in names:
             agent.branches.remove(name, report)

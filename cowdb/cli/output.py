@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cowdb.controller.client import Client
 
 F = TypeVar("F", bound=Callable[..., Any])
+dry_option = click.option("--dry-run", is_flag=True, help="Print the plan, and do nothing.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
@@ -32,6 +33,14 @@ def client() -> Iterator[Client]:
 
     with connect(load()) as found:
         yield found
+
+
+def print_plan(steps: Sequence[str], as_json: bool) -> None:
+    if as_json:
+        print_json({"plan": list(steps)})
+    else:
+        for number, step in enumerate(steps, 1):
+            click.echo(f"{number:>3}. {step}")
 
 
 def print_json(value: object) -> None:

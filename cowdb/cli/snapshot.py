@@ -10,9 +10,11 @@ from cowdb.cli.output import (
     Progress,
     card,
     client,
+    dry_option,
     epilog,
     json_option,
     print_json,
+    print_plan,
     table,
 )
 from cowdb.units import size_text
@@ -42,9 +44,14 @@ def snapshot() -> None:
               "for a short recovery; stop: shut down cleanly for the moment of it.")  # fmt: skip
 @click.option("--settle", is_flag=True, help="Wait until branches of it start without recovery.")
 @click.option("--protect", is_flag=True, help="Refuse to remove it.")
+@dry_option
 @json_option
-def create(ref: str, mode: str, settle: bool, protect: bool, as_json: bool) -> None:
+def create(ref: str, mode: str, settle: bool, protect: bool, dry_run: bool, as_json: bool) -> None:
     """Take a snapshot: REF is SOURCE@NAME or BRANCH@NAME."""
+    if dry_run:
+        with client() as agent:
+            print_plan(agent.plans.snapshot(ref, cast(Mode, mode)), as_json)
+        return
     with client() as agent, Progress(shown=not as_json) as report:
         taken = agent.snapshots.create(
             ref, mode=cast(Mode, mode), settle=settle, protected=protect, report=report
@@ -86,9 +93,15 @@ def show(ref: str, as_json: bool) -> None:
 
 @snapshot.command(epilog=epilog("cowdb snapshot rm main@before-v2", _CODES))
 @click.argument("refs", nargs=-1, required=True)
+@dry_option
 @json_option
-def rm(refs: tuple[str, ...], as_json: bool) -> None:
+def rm(refs: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     """Remove snapshots that no branch comes from."""
+    if dry_run:
+        with client() as agent:
+            steps = [step for ref in refs for step in agent.plans.remove("snapshots", ref)]
+        print_plan(steps, as_json)
+        return
     with client() as agent, Progress(shown=not as_json) as report:
         for ref in refs:
             agent.snapshots.remove(ref, report)

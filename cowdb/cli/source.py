@@ -7,7 +7,17 @@ from pathlib import Path
 
 import click
 
-from cowdb.cli.output import Progress, card, client, epilog, json_option, print_json, table
+from cowdb.cli.output import (
+    Progress,
+    card,
+    client,
+    dry_option,
+    epilog,
+    json_option,
+    print_json,
+    print_plan,
+    table,
+)
 from cowdb.errors import InvalidError
 from cowdb.wire import SourceInfo
 
@@ -136,9 +146,15 @@ def stop(name: str, as_json: bool) -> None:
 
 @source.command(epilog=epilog("cowdb source rm app", _CODES))
 @click.argument("names", nargs=-1, required=True)
+@dry_option
 @json_option
-def rm(names: tuple[str, ...], as_json: bool) -> None:
+def rm(names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     """Remove sources. A managed one goes with its data; an attached one is only forgotten."""
+    if dry_run:
+        with client() as agent:
+            steps = [step for name in names for step in agent.plans.remove("sources", name)]
+        print_plan(steps, as_json)
+        return
     with client() as agent, Progress(shown=not as_json) as report:
         for name in names:
             agent.sources.remove(name, report)

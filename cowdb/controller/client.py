@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 from urllib.parse import quote
 
 from cowdb.controller.transport import Report, Transport, quiet
@@ -11,6 +11,7 @@ from cowdb.wire import (
     Finding,
     Mode,
     OperationInfo,
+    PlanInfo,
     PoolInfo,
     SnapshotInfo,
     SourceInfo,
@@ -37,6 +38,30 @@ class Client:
         self.sources = Sources(transport)
         self.snapshots = Snapshots(transport)
         self.branches = Branches(transport)
+        self.plans = Plans(transport)
+
+
+class Plans:
+    """What operations would do, step by step, without doing them (`--dry-run`)."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._call = transport.call
+
+    def snapshot(self, ref: str, mode: Mode) -> list[str]:
+        return self._ask("POST", _path("snapshots"), {"ref": ref, "mode": mode})
+
+    def branch(self, name: str, origin: str, port: int | None = None) -> list[str]:
+        return self._ask("POST", _path("branches"), _given(name=name, origin=origin, port=port))
+
+    def reset(self, name: str) -> list[str]:
+        return self._ask("POST", _path("branches", name, "reset"), {})
+
+    def remove(self, kind: Literal["sources", "snapshots", "branches"], name: str) -> list[str]:
+        return self._ask("DELETE", _path(kind, name), None)
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> list[str]:
+        answer = self._call(method, f"{path}?dry_run=1", body, quiet)
+        return cast(PlanInfo, answer)["plan"]
 
 
 class Host:

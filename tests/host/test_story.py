@@ -56,3 +56,20 @@ def test_branch_of_a_branch_sees_what_its_running_parent_has_just_written(
         parent = child
     refused = host.error("branch", "rm", "two", status=5)
     assert "three" in refused["message"]
+
+
+def test_a_dry_run_prints_the_plan_and_does_nothing(host: AgentHost) -> None:
+    _source(host)
+    planned = host.json("branch", "create", "a", "--from", "main", "--dry-run")["plan"]
+    assert planned[0] == "checkpoint main"
+    assert any(step.startswith("clone sn-") for step in planned)
+    assert planned[-1] == "seal a"
+    assert host.json("branch", "list") == []
+    host.json("branch", "create", "a", "--from", "main")
+    for words in (("branch", "rm", "a"), ("branch", "reset", "a"),
+                  ("snapshot", "create", "a@x", "--mode", "stop")):  # fmt: skip
+        assert host.json(*words, "--dry-run")["plan"]
+    assert [item["state"] for item in host.json("branch", "list")] == ["running"]
+    assert host.json("snapshot", "list") == []
+    refused = host.error("branch", "rm", "missing", "--dry-run", status=4)
+    assert "missing" in refused["message"]

@@ -64,6 +64,15 @@ def _operation(route: Route, by_type: dict[str, Any]) -> dict[str, Any]:
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in names
         ]
+    if route.planned:
+        operation.setdefault("parameters", []).append(
+            {
+                "name": "dry_run",
+                "in": "query",
+                "description": "1: answer with the plan, and do nothing",
+                "schema": {"enum": ["1"]},
+            }
+        )
     if route.request is not None:
         body = {"application/json": {"schema": by_type[str(route.request)]}}
         operation["requestBody"] = {"content": body}

@@ -10,7 +10,7 @@ from datetime import timedelta
 from cowdb.agent import plan, ports
 from cowdb.agent.effects.servers import LOOPBACK, process_of
 from cowdb.agent.host import Attempt, Report
-from cowdb.agent.operations import Intent
+from cowdb.agent.operations import Intent, Planned
 from cowdb.agent.policy import Caller, require_owner
 from cowdb.agent.requests import CreateBranch
 from cowdb.agent.service import views
@@ -51,12 +51,24 @@ class Branches:
         attempt = Attempt(report=report)
         if ref.snapshot is not None:
             return self._create(request, request.origin, None, caller, attempt, before)
-        implicit = self._snapshots.take_implicit(ref.parent, caller, attempt)
+        try:
+            implicit = self._snapshots.take_implicit(ref.parent, caller, attempt)
+        except Planned as planned:
+            raise self._planned(request, planned, caller) from None
         try:
             return self._create(request, request.origin, implicit, caller, attempt, before)
         except BaseException:
             self._snapshots.discard(implicit, caller)
             raise
+
+    def _planned(self, request: CreateBranch, first: Planned, caller: Caller) -> Planned:
+        """The plan of a branch of a snapshot that is itself only planned."""
+        assert first.snapshot is not None
+        with self._context.store.transaction() as tx:
+            taken = tx.ports()
+        port = request.port or ports.choose(self._context.host.config.ports, taken, LOOPBACK)
+        branch = self._record(request, first.snapshot, new_id("br"), port, caller)
+        return Planned([*first.steps, *plan.create_branch(branch, first.snapshot).describe()])
 
     def _require_free(self, tx: Transaction, name: str) -> None:
         """Say early, before a snapshot is taken for nothing, that the name is taken."""
