@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import random
-import shutil
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -140,34 +135,3 @@ def test_pictures_are_the_same_for_the_same_results(tmp_path: Path) -> None:
 
 def test_scenarios_are_found_by_folder() -> None:
     assert "branch" in scenarios.find()
-
-
-def test_quick_run_has_the_promised_shape(tmp_path: Path) -> None:
-    if (
-        os.geteuid() != 0
-        or not shutil.which("mkfs.btrfs")
-        or not Path("/dev/loop-control").exists()
-    ):
-        pytest.skip("needs root, btrfs-progs and loop devices")
-    done = subprocess.run(
-        [sys.executable, ROOT / "bench/branch.py", "--quick", "--results", tmp_path],
-        capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    results: Results = json.loads((tmp_path / "branch-quick.json").read_text())
-    assert results["scenario"] == "branch"
-    assert results["quick"] is True
-    assert {"cpu", "cores", "memory_bytes", "kernel", "filesystem", "postgres", "git_commit",
-            "date", "load_average_at_start"} <= results["machine"].keys()  # fmt: skip
-    assert "btrfs" in results["machine"]["filesystem"]
-    measured = {(item["method"], item["measure"]): item["ms"] for item in results["samples"]}
-    assert {measure for method, measure in measured if method == "cowdb"} >= set(story.OPERATIONS)
-    major = peers.major_of(results["machine"]["postgres"])
-    methods = {peers.COPY, peers.DUMP_FILES, peers.DUMP_PIPE, *peers.template_methods(major)}
-    assert {method for method, _ in measured} == {"cowdb", *methods}
-    assert all(value > 0 for values in measured.values() for value in values)
-    assert len(results["summary"]) == len(results["samples"])
-    assert {row["method"] for row in results["ratios"]} == methods
-    assert len(results["claims"]) == 1  # one size says nothing of growth
-    for method in methods:
-        assert method in done.stdout
