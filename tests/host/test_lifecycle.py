@@ -116,7 +116,7 @@ def test_branch_killed_while_the_agent_looks(host: AgentHost) -> None:
 
 
 def test_branch_killed_right_after_it_was_made_keeps_its_password(host: AgentHost) -> None:
-    """It runs with synchronous_commit off: what nobody flushed is gone after a crash."""
+    """What was acknowledged and not yet written out is in its WAL, killed when it may be."""
     seeded(host)
     host.json("snapshot", "create", "main@s", "--settle")
     with host.client() as client:

@@ -1,0 +1,1 @@
+"""Each truth about PostgreSQL that the design names, on a real attached source."""
