@@ -50,7 +50,7 @@ recorded() { [ -n "$RECORD" ] && [ -e "$RECORD/$1" ]; }
 remove_tree() {
   case ${1:-} in
     /opt/cowdb | /run/cowdb | /var/log/cowdb | /var/lib/cowdb | /var/lib/cowdb-hostprep) ;;
-    /var/cache/cowdb/test-venv-?* | /var/cache/cowdb/postgresql/??) ;;
+    /var/cache/cowdb/test-venv-?* | /var/cache/cowdb/postgresql/?? | /var/cache/cowdb/zfs-guest/?*-?*) ;;
     /var/tmp/cowdb-build.?????? | /var/tmp/cowdb-room.??????) ;;
     *) fail "refusing to remove '${1:-}': not a folder that hostprep makes" ;;
   esac

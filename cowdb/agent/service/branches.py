@@ -205,6 +205,8 @@ class Branches:
             _refuse_protected(branch)
             snapshot = tx.snapshots.get(branch.snapshot)
             assert snapshot is not None
+            if self._context.pools.get(branch.cluster.pool).clones_depend:
+                _refuse_dependents(tx, branch, "be reset")
             self._context.pools.require_room(snapshot.pool)
             tx.branches.put(replace(branch, state="resetting"))
             fresh = replace(branch.cluster, volume=fresh_volume, wanted="running")
@@ -306,9 +308,9 @@ def _dependents(tx: Transaction, branch: BranchRecord) -> list[str]:
     return found
 
 
-def _refuse_dependents(tx: Transaction, branch: BranchRecord) -> None:
+def _refuse_dependents(tx: Transaction, branch: BranchRecord, what: str = "go") -> None:
     if found := _dependents(tx, branch):
         raise ConflictError(
-            f"branch {branch.name!r} cannot go: {', '.join(found)} come from it",
+            f"branch {branch.name!r} cannot {what}: {', '.join(found)} come from it",
             hint=f"remove {found[0]} first",
         )
