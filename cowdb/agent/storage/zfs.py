@@ -4,14 +4,15 @@
     snapshot    <origin>@<id>, seen under <origin>/.zfs/snapshot; of what is spread over several
                 datasets, or belongs to somebody else: <id>, with read-only clones to look at
     clone       a clone of the snapshot, held by the name of the clone; part by part if need be
-    freeze      <id> made read-only, and <id>@frozen
+    freeze      <id> made read-only, and <id>@frozen-<id>
 
 The properties that describe a volume are set by the same call that makes it. A snapshot is one
 instant, over all datasets of one call. ZFS puts writes into transaction groups in their order, and
 a snapshot holds the groups up to one: a prefix of all writes, hence `ordered = True`.
 
 A clone depends on its origin for ever (`clones_depend`): what others come from cannot go, and
-nothing is ever destroyed recursively. The holds keep `zfs destroy -R` of somebody else from it.
+nothing is ever destroyed recursively. The holds tell (`zfs holds`) for which volumes a snapshot is
+kept, and keep it also from somebody else's `zfs destroy -R`, which takes clones without asking.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from cowdb.agent.storage.protocol import Enclosure, Mark, Space, Volume, VolumeI
 from cowdb.agent.storage.zfs_names import (
     FORMAT,
     FORMAT_OF,
-    FROZEN,
     HOLD,
     MARK,
     PARTS,
@@ -39,6 +39,7 @@ from cowdb.agent.storage.zfs_names import (
     SNAPSHOT,
     VOLUME,
     checked,
+    frozen,
     zpool_of,
 )
 from cowdb.agent.storage.zfs_origin import ZfsEnclosure
@@ -148,7 +149,7 @@ class ZfsPool:
         if found.volume.frozen:
             return
         command.set_properties(found.head, {"readonly": "on"})  # its parts inherit it
-        core.snapshot([f"{dataset}@{FROZEN}" for dataset in found.datasets], {})
+        core.snapshot([frozen(dataset, volume) for dataset in found.datasets], {})
 
     def destroy(self, volume: VolumeId) -> None:
         """:raises ConflictError: other volumes come from it; nothing was changed."""
@@ -193,12 +194,13 @@ class ZfsPool:
 
     def used_bytes(self, volume: VolumeId) -> int:
         """As ZFS counts: what is shared with clones is charged to their origin alone."""
+        self._require()
         core.write_out(self.dataset)  # what no transaction group has written is not counted yet
         found = self._found(volume)
         if found.is_snapshot:
             return _measured([found.head], "used")
-        frozen = [f"{dataset}@{FROZEN}" for dataset in found.datasets]
-        snapshots = [name for name in (*frozen, *found.taken) if core.exists(name)]
+        own = [frozen(dataset, volume) for dataset in found.datasets]
+        snapshots = [name for name in (*own, *found.taken) if core.exists(name)]
         return _measured(found.datasets, "usedbydataset") + _measured(snapshots, "used")
 
     def enclose(self, paths: Sequence[Path]) -> ZfsEnclosure:

@@ -4,7 +4,7 @@
     POOL/DATASET                     local property cowdb:pool: the pool's id
     POOL/DATASET/<id>                a volume; local property cowdb:volume: its id again
     POOL/DATASET/<id>/part<n>        one of the datasets that make up a volume together
-    POOL/DATASET/<id>@frozen         there = the volume is frozen; clones come from it
+    POOL/DATASET/<id>@frozen-<id>    there = the volume is frozen; clones come from it
     POOL/DATASET/<id>@<other>        the frozen volume <other>; local property cowdb:snapshot
     ANYTHING@cowdb-<id>              taken of another's dataset for the frozen volume <id>
 
@@ -21,7 +21,6 @@ from cowdb.errors import InvalidError, StorageError
 
 SCHEME = "zfs:"
 FORMAT = "1"
-FROZEN = "frozen"
 POOL, FORMAT_OF, VOLUME, SNAPSHOT = "cowdb:pool", "cowdb:format", "cowdb:volume", "cowdb:snapshot"
 MARK, PARTS, SET, PLACE = "cowdb:mark", "cowdb:parts", "cowdb:set", "cowdb:place"
 HOLD = "cowdb:"  # and the id of the volume that was cloned from the snapshot
@@ -55,6 +54,12 @@ def checked(volume: VolumeId) -> VolumeId:
     if not _ID.fullmatch(volume):
         raise StorageError(f"{volume!r} is not the id of a volume")
     return volume
+
+
+def frozen(dataset: str, volume: str) -> str:
+    """The snapshot that freezes a volume's dataset. It names the volume, since `zfs promote` moves
+    it to a clone, which must not look frozen by it."""
+    return f"{dataset}@frozen-{volume}"
 
 
 def zpool_of(name: str) -> str:

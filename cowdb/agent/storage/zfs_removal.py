@@ -18,7 +18,7 @@ from cowdb.agent.storage import zfs_command as command
 from cowdb.agent.storage import zfs_core as core
 from cowdb.agent.storage.kernel import translated
 from cowdb.agent.storage.protocol import VolumeId
-from cowdb.agent.storage.zfs_names import FROZEN, HOLD, holder
+from cowdb.agent.storage.zfs_names import HOLD, frozen, holder
 from cowdb.agent.storage.zfs_volumes import Found, part_name
 from cowdb.errors import CommandError, ConflictError, StorageError
 
@@ -42,7 +42,7 @@ def remove(found: Found, pool: str, root: Path, is_ours: Callable[[str], bool]) 
     clones = [name for taken in found.taken for name in _clones(taken) if name not in own]
     if clones:
         raise _depended(volume, clones)
-    _drop_snapshots(volume, [f"{dataset}@{FROZEN}" for dataset in found.datasets], pool)
+    _drop_snapshots(volume, [frozen(dataset, volume) for dataset in found.datasets], pool)
     for place in _mount_points(found):
         _unmount(root / volume / place, volume)
     for dataset in reversed(found.datasets):

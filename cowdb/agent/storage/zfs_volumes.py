@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 
 from cowdb.agent.storage.protocol import Mark, Volume, VolumeId
 from cowdb.agent.storage.zfs_command import Entry
-from cowdb.agent.storage.zfs_names import FROZEN, MARK, PARTS, SET, SNAPSHOT, VOLUME
+from cowdb.agent.storage.zfs_names import MARK, PARTS, SET, SNAPSHOT, VOLUME, frozen
 
 CARRIED = ("recordsize", "compression", "logbias", "primarycache")
 """Properties that a clone takes along: ZFS lets it inherit from its parent, not its origin."""
@@ -141,23 +141,23 @@ def _is_own(entry: Entry, key: str, name: str) -> bool:
 
 
 def _dataset(entry: Entry, names: Sequence[str], known: Mapping[str, Entry]) -> Found:
-    head = entry.name
+    head, volume = entry.name, VolumeId(entry.name.rpartition("/")[2])
     promised, is_set = _parts(entry), entry.local(SET) is not None
     if promised:
         pieces = [
-            _piece(known[name], place, snapshot if is_set else None, known)
+            _piece(known[name], place, snapshot if is_set else frozen(name, volume), known)
             for number, (place, snapshot) in enumerate(promised)
             if (name := f"{head}/{part_name(number)}") in known
         ]
     else:
-        pieces = [_piece(entry, PurePosixPath("."), None, known)]
-    frozen = is_set or f"{head}@{FROZEN}" in known
+        pieces = [_piece(entry, PurePosixPath("."), frozen(head, volume), known)]
+    is_frozen = is_set or frozen(head, volume) in known
     # Read-only and not yet frozen: freezing was interrupted, or its destruction.
-    whole = len(pieces) == max(1, len(promised)) and (frozen or entry.local("readonly") != "on")
+    whole = len(pieces) == max(1, len(promised)) and (is_frozen or entry.local("readonly") != "on")
     own = {head, *(piece.dataset for piece in pieces)}
-    own |= {f"{name}@{FROZEN}" for name in own}
+    own |= {frozen(name, volume) for name in own}
     return Found(
-        volume=Volume(VolumeId(head.rpartition("/")[2]), frozen, whole, _mark(entry)),
+        volume=Volume(volume, is_frozen, whole, _mark(entry)),
         head=head,
         pieces=tuple(pieces),
         taken=tuple(snapshot for _, snapshot in promised) if is_set else (),
@@ -165,14 +165,14 @@ def _dataset(entry: Entry, names: Sequence[str], known: Mapping[str, Entry]) -> 
     )
 
 
-def _piece(
-    entry: Entry, place: PurePosixPath, source: str | None, known: Mapping[str, Entry]
-) -> Piece:
-    frozen, origin = f"{entry.name}@{FROZEN}", entry.value("origin")
+def _piece(entry: Entry, place: PurePosixPath, source: str, known: Mapping[str, Entry]) -> Piece:
+    """:param source: what clones would come from; need not be known when not of this dataset."""
+    origin = entry.value("origin")
+    elsewhere = source.partition("@")[0] != entry.name
     return Piece(
         dataset=entry.name,
         place=place,
-        source=source or (frozen if frozen in known else None),
+        source=source if elsewhere or source in known else None,
         origin=origin if "@" in origin else None,
         carried=_carried(entry),
     )

@@ -36,7 +36,8 @@ def filesystems() -> Iterator[Filesystems]:
 def fresh(kind: Kind, mountpoint: Path) -> Iterator[Bench]:
     pool = kind.pool(mountpoint)
     yield Bench(kind, mountpoint, pool, pool.root)
-    while left := pool.list():  # where clones depend on their origins, in more than one round
+    # Where clones depend on their origins the last that was made goes first.
+    while left := sorted(pool.list(), key=lambda volume: (len(volume.id), volume.id), reverse=True):
         for volume in left:
             with contextlib.suppress(ConflictError):
                 pool.destroy(volume.id)

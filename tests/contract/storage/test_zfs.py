@@ -24,8 +24,11 @@ from cowdb.errors import (
 )
 from tests.contract.storage.fixture import MARK, Bench, Kind, record, write
 from tests.contract.storage.test_missing import OPERATIONS
-from tests.loopfs import MIB, command, mounted, need_filesystem, zpool_of
+from tests.loopfs import MIB, command, filesystems, mounted, need_filesystem, zpool_of
 
+pytestmark = pytest.mark.skipif(
+    "zfs" not in filesystems(), reason="no ZFS here: hostprep/test zfs runs these in a guest"
+)
 SMALL = Kind("zfs", "zfs", "zfs", 96 * MIB)
 
 
@@ -139,8 +142,8 @@ def test_one_dataset_of_somebody_else(zfs: Bench) -> None:
     for name in ("sn", "br"):
         assert (zfs.pool.path(VolumeId(name)) / "data" / "f").read_text() == "one"
     command("zfs", "mount", f"{zpool}/other")
-    refused = subprocess.run(["zfs", "destroy", "-R", f"{zpool}/other"], capture_output=True)
-    assert refused.returncode != 0, "the hold keeps the snapshot, and so the branch"
+    refused = subprocess.run(["zfs", "destroy", "-r", f"{zpool}/other"], capture_output=True)
+    assert refused.returncode != 0
     assert zfs.listed() == {"sn", "br"}
     zfs.pool.destroy(VolumeId("br"))
     zfs.pool.destroy(VolumeId("sn"))
@@ -192,24 +195,24 @@ def test_the_pool_describes_itself(zfs: Bench) -> None:
 def test_holds_name_the_branches(zfs: Bench) -> None:
     snapshot = zfs.filled()
     branch, second = zfs.cloned(snapshot), zfs.cloned(snapshot)
-    source = f"{zfs.pool.dataset}/{snapshot}@frozen"
+    gone = zfs.cloned(snapshot)
+    zfs.pool.destroy(gone)
+    source = f"{zfs.pool.dataset}/{snapshot}@frozen-{snapshot}"
     shown = command("zfs", "holds", "-H", source).split("\n")
     assert sorted(line.split("\t")[1] for line in shown if line) == [
         f"cowdb:{name}" for name in sorted((branch, second))
     ]
-    refused = subprocess.run(["zfs", "destroy", "-R", source], capture_output=True)
-    assert refused.returncode != 0
-    zfs.pool.destroy(second)
-    zfs.pool.destroy(branch)
-    assert command("zfs", "holds", "-H", source) == ""
-    command("zfs", "hold", "cowdb:gone", source)  # as of a clone that was never finished
-    zfs.pool.destroy(snapshot)
+    # ZFS takes the clones when somebody insists, but not what cowdb holds for them.
+    refused = subprocess.run(["zfs", "destroy", "-R", source], capture_output=True, text=True)
+    assert "busy" in refused.stderr
+    assert zfs.listed() == {snapshot}
+    zfs.pool.destroy(snapshot)  # by now its holds are those of volumes that are no more
     assert zfs.listed() == set()
 
 
 def test_a_strangers_hold_is_respected(zfs: Bench) -> None:
     snapshot = zfs.filled()
-    source = f"{zfs.pool.dataset}/{snapshot}@frozen"
+    source = f"{zfs.pool.dataset}/{snapshot}@frozen-{snapshot}"
     command("zfs", "hold", "backup", source)
     with pytest.raises(ConflictError, match="is held") as caught:
         zfs.pool.destroy(snapshot)
@@ -252,17 +255,12 @@ def test_what_was_interrupted_is_incomplete_and_goes(zfs: Bench) -> None:
 def test_a_pool_at_100_percent() -> None:
     with small() as bench:
         pool, snapshot = bench.pool, bench.filled()
-        command("zfs", "create", f"{zpool_of(bench.mountpoint)}/filler")
-        with pytest.raises(OSError) as caught:
-            write(bench.mountpoint / "filler" / "f", 200 * MIB)
+        filler = f"{zpool_of(bench.mountpoint)}/filler"
+        command("zfs", "create", "-o", "compression=off", filler)
+        with pytest.raises(OSError) as caught, open(bench.mountpoint / "filler" / "f", "wb") as to:
+            for _ in range(200):
+                to.write(bytes(MIB))
         assert caught.value.errno == errno.ENOSPC
-        command("zpool", "sync", zpool_of(bench.mountpoint))
-        for number in range(500):  # what is held back for ZFS itself allows for a few
-            try:
-                with open(bench.mountpoint / "filler" / f"f{number}", "wb") as file:
-                    file.write(os.urandom(64 * 1024))
-            except OSError:
-                break
         command("zpool", "sync", zpool_of(bench.mountpoint))
         for call in (
             lambda: pool.clone(snapshot, VolumeId("no-room"), MARK),
@@ -284,7 +282,7 @@ def test_a_quota_reached(zfs: Bench) -> None:
     command("zfs", "set", "quota=2M", pool.dataset)
     assert 0 < pool.space().free < 2 * MIB
     with pytest.raises(OSError) as caught:
-        write(pool.path(branch) / "big", 8 * MIB)
+        write(pool.path(branch) / "big", 3 * MIB)
     assert caught.value.errno == errno.EDQUOT
     command("zpool", "sync", zpool_of(zfs.mountpoint))
     assert pool.space().free < MIB
