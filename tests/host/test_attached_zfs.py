@@ -67,7 +67,7 @@ def test_a_server_on_three_datasets(zfs: AgentHost, datadir: Path) -> None:
         "insert into s select generate_series(1, 1000)",
     )
     host.json("source", "add", "prod", "--attach", str(datadir))
-    taken = host.json("snapshot", "create", "prod@one", "--mode", "online", "--settle")
+    taken = host.json("snapshot", "create", "prod@one", "--settle")
     assert taken["settled"]
     host.sql(local, "truncate t, s")
     branch = host.json("branch", "create", "b", "--from", "prod@one")

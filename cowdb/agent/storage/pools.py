@@ -140,7 +140,8 @@ def _new_mark(path: Path, driver: str | None, allow_copy: bool) -> PoolMark:
     if not shares and not allow_copy:
         raise NotSharedError(
             f"the filesystem of {path} cannot share blocks between files",
-            hint="cowdb init --size 20G puts a btrfs image on it; XFS needs mkfs.xfs -m reflink=1",
+            hint="cowdb init --size 20G puts a btrfs image on it; XFS needs mkfs.xfs -m reflink=1; "
+            "on ZFS: cowdb init --pool zfs:POOL/DATASET",
         )
     mark = PoolMark(str(uuid.uuid4()), chosen, allow_copy, shares)
     write_pool_mark(path, mark)

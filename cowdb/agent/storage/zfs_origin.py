@@ -57,6 +57,12 @@ def mounts() -> list[Mounted]:
     return found
 
 
+def zpool_beneath(path: Path) -> str | None:
+    """The zpool that a directory lies on; None when it is on something else."""
+    dataset = _home(path.resolve(), mounts()).dataset
+    return zpool_of(dataset) if dataset else None
+
+
 def enclose(paths: Sequence[Path], zpool: str) -> ZfsEnclosure:
     """How one snapshot can cover all of these directories; see Storage.enclose."""
     if not paths:
