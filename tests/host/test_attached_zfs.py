@@ -50,6 +50,7 @@ def datadir(zfs: AgentHost) -> Iterator[Path]:
     log = data / "log"
     as_postgres(bin_dir / "pg_ctl", "-D", data / "main", "-l", log, "-o", options, "-w", "start")
     yield data / "main"
+    zfs.wipe()  # our snapshots are on its datasets
     as_postgres(bin_dir / "pg_ctl", "-D", data / "main", "-m", "immediate", "stop")
     for name in ("pg/data", "pg/wal", "pg/space", "pg"):
         command("zfs", "destroy", f"{zfs.zpool}/{name}")

@@ -46,6 +46,7 @@ from cowdb.agent.storage.zfs_origin import ZfsEnclosure
 from cowdb.agent.storage.zfs_volumes import CARRIED, Found, Piece, part_name, parts_text
 from cowdb.errors import CommandError, CowdbError, PoolMissingError, StorageError
 
+_LIST_ATTEMPTS = 3
 _MARK_LIMIT = 8000  # bytes that ZFS takes as the value of a property
 Member = tuple[str, PurePosixPath]
 
@@ -222,12 +223,14 @@ class ZfsPool:
         )
 
     def _get(self, properties: Sequence[str], *, beneath: bool = False) -> Sequence[command.Entry]:
-        self._require()
-        try:
-            return command.get(self.dataset, properties, beneath=beneath)
-        except CommandError:
+        for left in reversed(range(_LIST_ATTEMPTS)):
             self._require()
-            raise
+            try:
+                return command.get(self.dataset, properties, beneath=beneath)
+            except CommandError:
+                if not left:  # else something may have been destroyed while it was listed
+                    raise
+        raise AssertionError
 
     def _survey(self) -> dict[VolumeId, Found]:
         entries = self._get([POOL, FORMAT_OF, *zfs_volumes.WANTED], beneath=True)

@@ -21,7 +21,7 @@ from cowdb.agent.storage.zfs_names import MARK, PARTS, SET, SNAPSHOT, VOLUME, fr
 CARRIED = ("recordsize", "compression", "logbias", "primarycache")
 """Properties that a clone takes along: ZFS lets it inherit from its parent, not its origin."""
 
-WANTED = (VOLUME, SNAPSHOT, MARK, PARTS, SET, "origin", "readonly", "mounted", *CARRIED)
+WANTED = (VOLUME, SNAPSHOT, MARK, PARTS, SET, "origin", "readonly", *CARRIED)
 _ID = re.compile(r"[a-z0-9-]{1,100}")
 
 
