@@ -161,11 +161,13 @@ class AgentHost:
         return self.log.read_text()[-3000:] if self.log.exists() else ""
 
     def servers(self) -> list[int]:
-        """Pids of postmasters and their children that work beneath this host's directories."""
+        """Pids of postmasters and their children that work beneath this host's directories, the
+        pool included: that is where servers have theirs."""
         found = []
         for process in psutil.process_iter(["pid"]):
             with contextlib.suppress(psutil.Error, OSError):
-                if Path(process.cwd()).is_relative_to(self.base):
+                here = Path(process.cwd())
+                if here.is_relative_to(self.base) or here.is_relative_to(self.mountpoint):
                     found.append(process.pid)
         return found
 

@@ -38,7 +38,7 @@ CHOSEN = {
     "setuid": "off",
 }
 _MADE = "cowdb:made"  # by cowdb, and so cowdb's to remove
-_WANTED = (POOL, FORMAT_OF, _MADE, "mountpoint", "mounted", "canmount")
+_WANTED = (POOL, FORMAT_OF, _MADE, "mountpoint", "mounted", "canmount", "keystatus")
 
 
 def make(path: str) -> str:
@@ -108,9 +108,11 @@ def open_pool(path: str, pool: str) -> ZfsPool:
             hint="cowdb doctor shows what it expects",
         )
     _refuse_unmountable(dataset)
-    # After an import nothing may be mounted; parents come before what is beneath them.
+    # After an import nothing may be mounted; parents come before what is beneath them. Branches of
+    # an encrypted source wait for its key, and the others need not wait with them.
     for entry in sorted(entries, key=lambda item: len(item.value("mountpoint"))):
-        if entry.value("mounted") == "no" and entry.value("canmount") == "on":
+        wanted = entry.value("mounted") == "no" and entry.value("canmount") == "on"
+        if wanted and (entry.name == dataset or entry.value("keystatus") != "unavailable"):
             command.mount(entry.name)
     return ZfsPool(dataset, pool, Path(entries[0].value("mountpoint")))
 

@@ -317,6 +317,8 @@ def test_an_encrypted_source(zfs: Bench, tmp_path: Path) -> None:
         zfs.pool.clone(VolumeId("sn"), VolumeId("br"), MARK)
     assert "zfs load-key" in caught.value.hint
     assert zfs.listed() == {"sn"}
+    again = open_pool(record(zfs.pool._pool, "zfs", spec(zfs)))
+    assert {volume.id for volume in again.list()} == {"sn"}, "the others need not wait for the key"
     zfs.pool.destroy(VolumeId("sn"))
     command("zfs", "destroy", f"{zpool}/secret")
 
