@@ -50,7 +50,7 @@ recorded() { [ -n "$RECORD" ] && [ -e "$RECORD/$1" ]; }
 remove_tree() {
   case ${1:-} in
     /opt/cowdb | /run/cowdb | /var/log/cowdb | /var/lib/cowdb | /var/lib/cowdb-hostprep) ;;
-    /var/cache/cowdb/test-venv-?* | /var/cache/cowdb/postgresql/??) ;;
+    /var/cache/cowdb/test-venv-?* | /var/cache/cowdb/postgresql/?? | /var/cache/cowdb/zfs-guest/?*-?*) ;;
     /var/tmp/cowdb-build.?????? | /var/tmp/cowdb-room.??????) ;;
     *) fail "refusing to remove '${1:-}': not a folder that hostprep makes" ;;
   esac
@@ -66,6 +66,7 @@ remove_tree() {
 
 installed_packages() { dpkg-query -W -f '${db:Status-Abbrev}${binary:Package}\n' | sed -n 's/^ii //p' | sort; }
 is_installed() { dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null | grep -q '^ii'; }
+has_zfs() { [ -e /sys/module/zfs ] || modprobe -q zfs 2>/dev/null; }
 has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; }
 
 # install_packages NAME...: those that are missing. `postgresql` means server binaries of any major:
@@ -129,10 +130,13 @@ choose_python() {
 
 # A digest of all that pip installs from the checkout, and of the interpreter.
 source_digest() {
-  { "$1" -VV
+  { "$1" -VV; venv_options
     cd "$CHECKOUT" && find cowdb pyproject.toml -type f ! -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum
   } | sha256sum | cut -c 1-16
 }
+
+# pyzfs is Debian's: what PyPI has under that name is broken. A venv sees it only like this.
+venv_options() { if is_installed python3-pyzfs; then echo --system-site-packages; fi; }
 
 # install_cowdb VENV EXTRAS: makes VENV if needed and installs the checkout and EXTRAS ("" or
 # "[test]") into it. Built from a copy: pip leaves build folders in the tree that it builds.
@@ -146,9 +150,10 @@ install_cowdb() {
     say "cowdb in $venv: already there"; return
   fi
   say "cowdb in $venv: installing with $("$python" -V)"
-  if [ ! -x "$venv/bin/pip" ]; then
+  if [ ! -x "$venv/bin/pip" ] || [ -n "$(venv_options)" ]; then
     install -d "$(dirname "$venv")"
-    attempt "making a venv" "apt-get install python3-venv" "$python" -m venv --clear "$venv"
+    # shellcheck disable=SC2046  # one word or none
+    attempt "making a venv" "apt-get install python3-venv" "$python" -m venv --clear $(venv_options) "$venv"
   fi
   rm -f "$venv/.cowdb-digest"
   copy=$(mktemp -d /var/tmp/cowdb-build.XXXXXX)

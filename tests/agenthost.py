@@ -29,7 +29,7 @@ import psycopg
 from cowdb.config import Config, load
 from cowdb.controller.client import Client
 from cowdb.controller.connect import connect
-from tests.loopfs import MIB, mounted
+from tests.loopfs import MIB, command, mounted, zpool_of
 
 COWDB = [sys.executable, "-m", "cowdb"]
 
@@ -42,11 +42,13 @@ class CommandFailed(AssertionError):
 class AgentHost:
     """:param base: everything of this host lies here.
     :param mountpoint: the loop filesystem; the pool is at `pool`.
-    :param serve: the daemon's command."""
+    :param serve: the daemon's command.
+    :param zpool: its name, where that is ZFS."""
 
     base: Path
     mountpoint: Path
     ports: tuple[int, int]
+    zpool: str = ""
     daemon: subprocess.Popen[bytes] | None = None
     extra: dict[str, str] = field(default_factory=dict)
     serve: list[str] = field(default_factory=lambda: [*COWDB, "agent", "serve"])
@@ -62,6 +64,11 @@ class AgentHost:
     @property
     def pool(self) -> Path:
         return self.mountpoint / "pool"
+
+    @property
+    def pool_spec(self) -> str:
+        """The pool as `cowdb init --pool` is told of it."""
+        return f"zfs:{self.zpool}/pool" if self.zpool else str(self.pool)
 
     @property
     def log(self) -> Path:
@@ -154,12 +161,13 @@ class AgentHost:
         return self.log.read_text()[-3000:] if self.log.exists() else ""
 
     def servers(self) -> list[int]:
-        """Pids of postmasters and their children that work beneath this host's directories."""
+        """Pids of postmasters and their children that work beneath this host's directories, the
+        pool included: that is where servers have theirs."""
         found = []
         for process in psutil.process_iter(["pid"]):
             with contextlib.suppress(psutil.Error, OSError):
-                cwd = Path(process.cwd())
-                if cwd.is_relative_to(self.base) or cwd.is_relative_to(self.pool):
+                here = Path(process.cwd())
+                if here.is_relative_to(self.base) or here.is_relative_to(self.mountpoint):
                     found.append(process.pid)
         return found
 
@@ -170,9 +178,10 @@ class AgentHost:
             findings = [item["subject"] for item in client.host.doctor()
                         if item["level"] == "problem"]  # fmt: skip
             ports = client.host.status()["ports"]["used"]
+        folders = [self.pool] if self.zpool else [self.pool / "volumes", self.pool / "staging"]
         return {
-            "volumes": sorted(item.name for item in (self.pool / "volumes").iterdir()),
-            "staging": sorted(item.name for item in (self.pool / "staging").iterdir()),
+            "volumes": sorted(item.name for folder in folders for item in folder.iterdir()),
+            "datasets": self.datasets(),
             "servers": [str(pid) for pid in self.servers()],
             "rooms": sorted(item.name for base in ("state", "run")
                             for item in (self.base / base / "servers").iterdir()),
@@ -180,6 +189,13 @@ class AgentHost:
             "ports": [str(ports)] if ports else [],
             "doctor": findings,
         }  # fmt: skip
+
+    def datasets(self) -> list[str]:
+        """Of cowdb: all beneath the pool's, and every snapshot that it took elsewhere."""
+        if not self.zpool:
+            return []
+        names = command("zfs", "list", "-H", "-o", "name", "-t", "all", "-r", self.zpool).split()
+        return [name for name in names if name.startswith(f"{self.zpool}/pool/") or "@" in name]
 
     def wipe(self) -> None:
         """Remove all branches, snapshots and sources, in whatever order they allow."""
@@ -222,7 +238,7 @@ _next_port = 21000 + os.getpid() % 400 * 20
 @contextlib.contextmanager
 def agent_host(filesystem: str = "btrfs", *, size: int = 2048 * MIB, agent: bool = True,
                ports: int = 200, **config: object) -> Iterator[AgentHost]:  # fmt: skip
-    """:param filesystem: "btrfs" or "xfs" (the reflink driver).
+    """:param filesystem: "btrfs", "xfs" (the reflink driver) or "zfs".
     :param agent: run the daemon; else commands serve themselves in process.
     :param config: keys of config.toml that differ."""
     global _next_port
@@ -231,12 +247,13 @@ def agent_host(filesystem: str = "btrfs", *, size: int = 2048 * MIB, agent: bool
     base.chmod(0o755)
     try:
         with mounted(filesystem, size) as mountpoint:
-            host = AgentHost(base, mountpoint, (first, first + ports - 1))
+            zpool = zpool_of(mountpoint) if filesystem == "zfs" else ""
+            host = AgentHost(base, mountpoint, (first, first + ports - 1), zpool)
             try:
                 host.configure(**config)
                 if agent:
                     host.start_agent()
-                host.run("init", "--pool", str(host.pool))
+                host.run("init", "--pool", host.pool_spec)
                 yield host
             finally:
                 host.close()

@@ -6,11 +6,13 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from cowdb.agent.engines.postgres import binaries
 from tests.agenthost import AgentHost, agent_host
+from tests.loopfs import filesystems
 
 
 def _bindirs() -> list[str]:
@@ -28,6 +30,8 @@ def pytest_report_header() -> list[str]:
             tools.append((done.stdout or done.stderr).splitlines()[0])
         except (FileNotFoundError, IndexError):
             tools.append(f"no {command[0]}")
+    zfs = Path("/sys/module/zfs/version")
+    tools.append(f"ZFS {zfs.read_text().strip()}" if zfs.exists() else "no ZFS")
     return [
         f"kernel: {platform.release()}; {', '.join(tools)}",
         f"postgres: {versions or 'none'}",
@@ -47,6 +51,12 @@ def xfs_host() -> Iterator[AgentHost]:
         yield found
 
 
+@pytest.fixture(scope="session")
+def zfs_host() -> Iterator[AgentHost]:
+    with agent_host("zfs") as found:
+        yield found
+
+
 @pytest.fixture
 def host(btrfs_host: AgentHost) -> Iterator[AgentHost]:
     """A clean host with an agent. After the test everything is removed, and anything that then
@@ -54,7 +64,7 @@ def host(btrfs_host: AgentHost) -> Iterator[AgentHost]:
     yield from _clean(btrfs_host)
 
 
-@pytest.fixture(params=["btrfs", "xfs"])
+@pytest.fixture(params=filesystems())
 def any_host(request: pytest.FixtureRequest) -> Iterator[AgentHost]:
     """The same, on each filesystem in turn."""
     yield from _clean(request.getfixturevalue(f"{request.param}_host"))

@@ -1,6 +1,8 @@
-"""Real filesystems in sparse files behind loop devices, for tests that need root.
+"""Real filesystems in sparse files, for tests that need root: behind loop devices, or a zpool.
 
 `mounted` always unmounts, frees the loop device and deletes the file, also when the test failed.
+Which filesystems are tried: those of COWDB_TEST_FILESYSTEMS (words), else btrfs and XFS, and ZFS
+where the kernel has it. (Where it has not, hostprep/test runs the ZFS tests in a guest.)
 """
 
 from __future__ import annotations
@@ -23,6 +25,12 @@ MKFS = {
 }
 
 
+def filesystems() -> list[str]:
+    """Those to run the tests on."""
+    chosen = os.environ.get("COWDB_TEST_FILESYSTEMS", "").split()
+    return chosen or ["btrfs", "xfs", *(["zfs"] if Path("/sys/module/zfs").exists() else [])]
+
+
 def missing(reason: str) -> None:
     """Skip the test for want of something; where CI says that it is there, fail."""
     if os.environ.get("COWDB_CI") or os.environ.get("CI"):
@@ -34,6 +42,10 @@ def need_filesystem(kind: str) -> None:
     """Skip unless this user can make and mount such a filesystem."""
     if os.geteuid() != 0:
         missing("needs root, to mount filesystems")
+    if kind == "zfs":
+        if not shutil.which("zpool") or not Path("/sys/module/zfs").exists():
+            missing("needs ZFS")
+        return
     if not Path("/dev/loop-control").exists():
         missing("needs loop devices")
     if not shutil.which(MKFS[kind][0]):
@@ -101,6 +113,9 @@ def mounted(
     folder = Path(tempfile.mkdtemp(prefix="cowdb-test-", dir="/var/tmp"))
     folder.chmod(0o755)
     image, mountpoint = folder / "image", folder / "mnt"
+    if kind == "zfs":
+        yield from _zpool(folder, size)
+        return
     mountpoint.mkdir()
     try:
         with open(image, "wb") as file:
@@ -113,3 +128,31 @@ def mounted(
             discard(image, mountpoint)
         finally:
             shutil.rmtree(folder)
+
+
+def zpool_of(mountpoint: Path) -> str:
+    """The zpool that `mounted` made for a mount point."""
+    return f"cowdb{mountpoint.parent.name.removeprefix('cowdb-test-')}"
+
+
+def _zpool(folder: Path, size: int) -> Iterator[Path]:
+    mountpoint = folder / "mnt"
+    zpool = zpool_of(mountpoint)
+    try:
+        with open(folder / "image", "wb") as file:
+            file.truncate(size)
+        options = ("-o", "cachefile=none", "-O", f"mountpoint={mountpoint}")
+        command("zpool", "create", *options, zpool, folder / "image")
+        yield mountpoint
+    finally:
+        destroy_zpool(zpool, mountpoint)
+        shutil.rmtree(folder)
+
+
+def destroy_zpool(zpool: str, mountpoint: Path) -> None:
+    """Destroy a zpool; what a process still holds open fails the test, and goes all the same."""
+    busy = [point for point in mounts(mountpoint) if point.exists() and not _unmounted(point)]
+    subprocess.run(["zpool", "destroy", "-f", zpool], capture_output=True, check=False, timeout=60)
+    left = command("zpool", "list", "-H", "-o", "name").split()
+    assert zpool not in left, f"zpool {zpool} cannot be destroyed"
+    assert not busy, f"something was left open beneath {busy}"

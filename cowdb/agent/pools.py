@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cowdb.agent.storage import pools as drivers
 from cowdb.agent.storage.protocol import Enclosure, Pool
+from cowdb.agent.storage.zfs_origin import zpool_beneath
 from cowdb.agent.store import Store
 from cowdb.errors import CowdbError, NotFoundError, PoolFullError, StorageError, UnsoundError
 from cowdb.model import PoolRecord
@@ -64,9 +65,10 @@ class Pools:
         :raises UnsoundError: no single snapshot covers it.
         :raises StorageError: no pool is on its filesystem.
         """
+        zpool = zpool_beneath(paths[0])
+        place = f"zfs:{zpool}/cowdb" if zpool else f"{paths[0].parent}/.cowdb"
         refusal: CowdbError = StorageError(
-            f"no pool lies on the filesystem of {paths[0]}",
-            hint=f"cowdb init --pool {paths[0].parent}/.cowdb",
+            f"no pool lies on the filesystem of {paths[0]}", hint=f"cowdb init --pool {place}"
         )
         for record in self.records():
             try:

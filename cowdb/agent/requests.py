@@ -20,13 +20,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class InitPool(Request, frozen=True, kw_only=True):
-    """:param path: a directory on a copy-on-write filesystem; None makes a loop file.
+    """:param path: a directory on a copy-on-write filesystem, or zfs:POOL/DATASET; None makes a
+        loop file.
     :param size: bytes of the loop file.
     :param allow_copy: accept a filesystem that copies every block."""
 
     path: str | None = None
     size: Annotated[int, msgspec.Meta(ge=2**28)] = 20 * 2**30
-    driver: Literal["btrfs", "reflink"] | None = None
+    driver: Literal["btrfs", "reflink", "zfs"] | None = None
     allow_copy: bool = False
 
 

@@ -15,13 +15,17 @@ _CODES = "0 success, 1 failure, 2 usage, 5 conflict, 6 no agent, 7 not permitted
 @click.command(
     epilog=epilog(
         "cowdb init                        # a 20 GB loop file with btrfs\n"
-        "cowdb init --pool /srv/pg/.cowdb  # a directory on btrfs, or XFS with reflink",
+        "cowdb init --pool /srv/pg/.cowdb  # a directory on btrfs, or XFS with reflink\n"
+        "cowdb init --pool zfs:tank/cowdb  # a dataset of the zpool tank",
         _CODES,
     )
 )
-@click.option("--pool", metavar="PATH", help="A new directory on a copy-on-write filesystem.")
+@click.option("--pool", metavar="PATH",
+              help="A new directory that shares blocks, or zfs:POOL/DATASET.")  # fmt: skip
 @click.option("--size", default="20G", show_default=True, help="Of the loop file made otherwise.")
-@click.option("--driver", type=click.Choice(["btrfs", "reflink"]), help="Instead of the best one.")
+@click.option(
+    "--driver", type=click.Choice(["btrfs", "reflink", "zfs"]), help="Instead of the best one."
+)
 @click.option("--allow-copy", is_flag=True,
               help="Accept a filesystem that copies every block.")  # fmt: skip
 @click.option("--undo", is_flag=True, help="Forget the pools; remove those that cowdb made.")
@@ -38,7 +42,9 @@ def init(
             else:
                 click.echo("no pool is left")
             return
-        path = os.path.abspath(pool) if pool else None  # noqa: PTH100 (not resolved: root's path)
+        path = pool
+        if pool and not pool.startswith("zfs:"):
+            path = os.path.abspath(pool)  # noqa: PTH100 (not resolved: root's path)
         made = agent.host.init_pool(
             path=path, size=parse_size(size), driver=driver, allow_copy=allow_copy
         )

@@ -225,6 +225,8 @@ class Branches:
             _refuse_protected(branch)
             snapshot = tx.snapshots.get(branch.snapshot)
             assert snapshot is not None
+            if self._context.pools.get(branch.cluster.pool).clones_depend:
+                refuse_dependents(tx, branch.id, f"branch {branch.name!r}", "be reset")
             self._context.pools.require_room(snapshot.pool)
             tx.branches.put(replace(branch, state="resetting"))
             fresh = replace(branch.cluster, volume=fresh_volume, wanted="running")

@@ -111,12 +111,12 @@ def dependents(tx: Transaction, parent: str) -> list[str]:
     return found
 
 
-def refuse_dependents(tx: Transaction, parent: str, label: str) -> None:
+def refuse_dependents(tx: Transaction, parent: str, label: str, what: str = "go") -> None:
     """:raises ConflictError: something comes from it. BusyError: something will in a moment."""
     if found := dependents(tx, parent):
         kind, name = found[0].split(" ", 1)
         raise ConflictError(
-            f"{label} cannot go: {', '.join(found)} {'come' if len(found) > 1 else 'comes'} "
+            f"{label} cannot {what}: {', '.join(found)} {'come' if len(found) > 1 else 'comes'} "
             "from it",
             hint=f"cowdb {kind} rm {name}",
         )

@@ -133,17 +133,22 @@ class Doctor:
             wanted += [(item.name, item.pool, item.cluster.volume, item.id)
                        for item in tx.sources.all()
                        if item.cluster and item.state == "ready"]  # fmt: skip
+        there = {pool: self._listed(pool) for pool in {pool for _, pool, _, _ in wanted}}
         for name, pool, volume, record in wanted:
-            try:
-                if self._context.pools.get(pool).path(VolumeId(volume)).is_dir():
-                    continue
-                self._context.pools.require_present(pool)
-            except CowdbError:
-                continue  # not the volume is gone but its whole pool, which was said above
+            listed = there[pool]
+            if listed is None or volume in listed:
+                continue
             if repair and self._forget(record):
                 yield _fixed(name, "its volume is gone", "forgot it")
             else:
                 yield _problem(name, "its volume is gone", "cowdb doctor --repair forgets it")
+
+    def _listed(self, pool: str) -> set[str] | None:
+        """Complete volumes; None when the pool is missing, which was said before."""
+        try:
+            return {item.id for item in self._context.pools.get(pool).list() if item.complete}
+        except CowdbError:
+            return None
 
     def _forget(self, record: str) -> bool:
         """Drop a record that nothing else depends on."""
@@ -186,7 +191,10 @@ class Doctor:
             recover.adopt_servers(self._context)
         known = self._known_volumes()
         for record in self._context.pools.records():
-            base = Path(record.path) / "volumes"
+            try:
+                base = self._context.pools.get(record.id).volumes
+            except StorageError:
+                continue  # said above
             for pid, volume in _working_beneath(base):
                 if volume not in known:
                     yield _problem(

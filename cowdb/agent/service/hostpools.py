@@ -29,9 +29,10 @@ class HostPools:
         """
         require_root(caller, "make a pool")
         if request.path is not None:
-            if not request.path.startswith("/"):
+            if not request.path.startswith(("/", "zfs:")):
                 raise InvalidError(
-                    f"--pool {request.path!r} is not an absolute path", hint="begin it with /"
+                    f"--pool {request.path!r} is neither an absolute path nor zfs:POOL/DATASET",
+                    hint="begin it with / or with zfs:",
                 )
             return self._remember(Path(request.path), None, request)
         state = self._context.host.config.state_dir

@@ -35,11 +35,16 @@ class BtrfsPool:
     driver = "btrfs"
     atomic = True
     ordered = False
+    clones_depend = False
 
     def __init__(self, root: Path, pool: str) -> None:
         """:param root: POOL; :param pool: the id that `.cowdb-pool` must show."""
         self.root = root
         self._layout = Layout(root, pool, remove_content=_remove_content, is_frozen=_is_frozen)
+
+    @property
+    def volumes(self) -> Path:
+        return self.root / "volumes"
 
     def create(self, volume: VolumeId, mark: Mark) -> None:
         with self._layout.making(volume, mark, frozen=False) as place:

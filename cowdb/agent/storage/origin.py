@@ -29,10 +29,11 @@ def resolved(path: Path) -> Path:
 def mount_points() -> list[Path]:
     """Every mount point of this mount namespace."""
     with open("/proc/self/mountinfo", "rb") as file:
-        return [Path(os.fsdecode(_unescaped(line.split()[4]))) for line in file]
+        return [Path(os.fsdecode(unescaped(line.split()[4]))) for line in file]
 
 
-def _unescaped(word: bytes) -> bytes:
+def unescaped(word: bytes) -> bytes:
+    """A field of mountinfo as it was before the kernel escaped spaces and the like."""
     return re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), word)
 
 

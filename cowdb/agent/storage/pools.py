@@ -5,6 +5,8 @@ a host whose disks cannot share blocks.
 
     IMAGE.new      while it is being formatted
     IMAGE          formatted; mounted at MOUNTPOINT, which is then POOL
+
+What only one filesystem needs (btrfsutil, pyzfs) is imported when a pool is on it.
 """
 
 from __future__ import annotations
@@ -16,18 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cowdb.agent import system
-from cowdb.agent.storage import subvolume
-from cowdb.agent.storage.btrfs import BtrfsPool
 from cowdb.agent.storage.btrfs_tree import filesystem_of
 from cowdb.agent.storage.directory import POOL_FILE, PoolMark, read_pool_mark, write_pool_mark
 from cowdb.agent.storage.kernel import translated
 from cowdb.agent.storage.origin import mount_points
 from cowdb.agent.storage.protocol import Pool
 from cowdb.agent.storage.reflink import ReflinkPool, sharing_works
+from cowdb.agent.storage.zfs_names import is_zfs
 from cowdb.errors import InvalidError, NotSharedError, PoolMissingError, StorageError
 from cowdb.model import PoolRecord
 
-DRIVERS = ("btrfs", "reflink")
+DRIVERS = ("btrfs", "reflink", "zfs")
 _MKFS = {"btrfs": ("mkfs.btrfs", "-q"), "xfs": ("mkfs.xfs", "-q", "-m", "reflink=1")}
 
 
@@ -49,6 +50,10 @@ def open_pool(record: PoolRecord) -> Pool:
 
     :raises PoolMissingError: it is not there, or another pool is.
     """
+    if is_zfs(record.path):
+        from cowdb.agent.storage import zfs_pool
+
+        return zfs_pool.open_pool(record.path, record.id)
     path = Path(record.path)
     mark = read_pool_mark(path)
     if mark is None or mark.id != record.id:
@@ -60,6 +65,8 @@ def open_pool(record: PoolRecord) -> Pool:
     if mark.driver != record.driver:
         raise StorageError(f"pool {path} says driver {mark.driver!r}, expected {record.driver!r}")
     if mark.driver == "btrfs":
+        from cowdb.agent.storage.btrfs import BtrfsPool
+
         return BtrfsPool(path, mark.id)
     if mark.driver == "reflink":
         return ReflinkPool(
@@ -69,7 +76,7 @@ def open_pool(record: PoolRecord) -> Pool:
 
 
 def make_pool(path: Path, driver: str | None = None, allow_copy: bool = False) -> PoolFacts:
-    """Make the directory `path` a pool, or find that it is one.
+    """Make the directory `path`, or the dataset zfs:POOL/DATASET, a pool, or find that it is one.
 
     :param driver: one of DRIVERS; None for the best that the filesystem has.
     :param allow_copy: where blocks cannot be shared, accept full copies.
@@ -78,6 +85,14 @@ def make_pool(path: Path, driver: str | None = None, allow_copy: bool = False) -
     """
     if driver is not None and driver not in DRIVERS:
         raise InvalidError(f"unknown driver {driver!r}", hint=f"known: {', '.join(DRIVERS)}")
+    if driver is not None and is_zfs(str(path)) != (driver == "zfs"):
+        raise InvalidError(
+            f"the driver {driver!r} does not fit {path}", hint="--pool zfs:POOL/DATASET is for zfs"
+        )
+    if is_zfs(str(path)):
+        from cowdb.agent.storage import zfs_pool
+
+        return PoolFacts(zfs_pool.make(str(path)), "zfs", path, shares_blocks=True)
     with translated(f"pool {path} cannot be made"):
         made = _make_directory(path)
         try:
@@ -99,6 +114,8 @@ def _make_directory(path: Path) -> bool:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     if filesystem_of(path.parent):
+        from cowdb.agent.storage import subvolume
+
         subvolume.create(path)
     else:
         path.mkdir()
@@ -123,7 +140,8 @@ def _new_mark(path: Path, driver: str | None, allow_copy: bool) -> PoolMark:
     if not shares and not allow_copy:
         raise NotSharedError(
             f"the filesystem of {path} cannot share blocks between files",
-            hint="cowdb init --size 20G puts a btrfs image on it; XFS needs mkfs.xfs -m reflink=1",
+            hint="cowdb init --size 20G puts a btrfs image on it; XFS needs mkfs.xfs -m reflink=1; "
+            "on ZFS: cowdb init --pool zfs:POOL/DATASET",
         )
     mark = PoolMark(str(uuid.uuid4()), chosen, allow_copy, shares)
     write_pool_mark(path, mark)
@@ -257,6 +275,11 @@ def remove_pool(path: Path, pool_id: str) -> None:
 
     :raises StorageError: a volume is left in it.
     """
+    if is_zfs(str(path)):
+        from cowdb.agent.storage import zfs_pool
+
+        zfs_pool.remove(str(path), pool_id)
+        return
     mark = read_pool_mark(path)
     if mark is None or mark.id != pool_id:
         return

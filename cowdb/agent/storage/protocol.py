@@ -90,6 +90,15 @@ class Storage(Protocol):
     False (btrfs flushes file after file before it commits), a server that writes without fsync
     must be paused for the snapshot."""
 
+    clones_depend: bool
+    """A volume cannot be destroyed while another that was made from it is there: `destroy` raises
+    ConflictError then, naming those, and changes nothing. Where it is False they go their ways."""
+
+    @property
+    def volumes(self) -> Path:
+        """Where all volumes are; the first component of a path beneath it tells which, but for
+        snapshots that are seen inside their origin."""
+
     def create(self, volume: VolumeId, mark: Mark) -> None:
         """An empty writable volume, root-owned, mode 0755."""
 

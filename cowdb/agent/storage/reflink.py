@@ -35,6 +35,7 @@ class ReflinkPool:
     driver = "reflink"
     atomic = False
     ordered = False
+    clones_depend = False
 
     def __init__(
         self, root: Path, pool: str, *, allow_copy: bool = False, shares_blocks: bool = True
@@ -46,6 +47,10 @@ class ReflinkPool:
         self.shares_blocks = shares_blocks
         self._allow_copy = allow_copy
         self._layout = Layout(root, pool, remove_content=_remove_content, is_frozen=_is_frozen)
+
+    @property
+    def volumes(self) -> Path:
+        return self.root / "volumes"
 
     def create(self, volume: VolumeId, mark: Mark) -> None:
         with self._layout.making(volume, mark, frozen=False) as place:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cowdb.agent.storage import subvolume
+import pytest
+
 from cowdb.agent.storage.fiemap import extents
 from cowdb.agent.storage.pools import make_pool, open_pool
 from cowdb.agent.storage.protocol import Pool, VolumeId
 from cowdb.model import PoolRecord
-from tests.loopfs import MIB, command
+from tests.loopfs import MIB, command, filesystems, zpool_of
 
 MARK = {"role": "test"}
 _numbers = itertools.count()
@@ -41,28 +42,42 @@ class Kind:
     @property
     def freezes(self) -> bool:
         """The filesystem itself refuses to write into a frozen volume."""
-        return self.driver == "btrfs"
+        return self.driver in ("btrfs", "zfs")
 
     def pool(self, mountpoint: Path) -> Pool:
         """A new pool on a mounted filesystem."""
-        facts = make_pool(mountpoint / f"pool{next(_numbers)}", self.driver)
+        name = f"pool{next(_numbers)}"
+        path = mountpoint / name
+        if self.driver == "zfs":
+            path = Path(f"zfs:{zpool_of(mountpoint)}/{name}")
+        facts = make_pool(path, self.driver)
         return open_pool(record(facts.id, facts.driver, facts.path))
 
     def origin(self, mountpoint: Path) -> Path:
         """A new directory that a source could live in and one snapshot can cover."""
         path = mountpoint / f"origin{next(_numbers)}"
         if self.driver == "btrfs":
-            subvolume.create(path)
+            subvolume(path)
+        elif self.driver == "zfs":
+            command("zfs", "create", f"{zpool_of(mountpoint)}/{path.name}")
         else:
             path.mkdir()
         return path
 
 
-KINDS = (
+def subvolume(path: Path) -> None:
+    from cowdb.agent.storage import subvolume
+
+    subvolume.create(path)
+
+
+ALL_KINDS = (
     Kind("btrfs", "btrfs", "btrfs", 512 * MIB, ("--mixed",)),
     Kind("reflink-xfs", "reflink", "xfs", 512 * MIB),
     Kind("reflink-btrfs", "reflink", "btrfs", 512 * MIB, ("--mixed",)),
+    Kind("zfs", "zfs", "zfs", 512 * MIB),
 )
+KINDS = tuple(kind for kind in ALL_KINDS if kind.filesystem in filesystems())
 
 
 @dataclass(frozen=True)
@@ -73,6 +88,22 @@ class Bench:
     mountpoint: Path
     pool: Pool
     root: Path
+
+    def needs_directories(self) -> None:
+        """For tests that look into the layout of directory.py; test_zfs.py has its own."""
+        if self.kind.driver == "zfs":
+            pytest.skip("volumes are datasets there, not directories with a mark")
+
+    def place(self, volume: VolumeId) -> Path:
+        """What must be gone when the volume is."""
+        path = self.pool.path(volume)
+        return path if self.kind.driver == "zfs" else path.parent
+
+    def staged(self) -> list[Path]:
+        """What is neither a volume nor part of one; always nothing."""
+        if self.kind.driver != "zfs":
+            return list((self.root / "staging").iterdir())
+        return [path for path in self.root.iterdir() if path.name not in self.listed()]
 
     def new(self) -> VolumeId:
         return VolumeId(f"v{next(_numbers)}")

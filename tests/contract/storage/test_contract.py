@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cowdb.agent.storage import subvolume
 from cowdb.agent.storage.protocol import VolumeId
-from cowdb.errors import StorageError, UnsoundError
-from tests.contract.storage.fixture import MARK, Bench, blocks, write
+from cowdb.errors import ConflictError, StorageError, UnsoundError
+from tests.contract.storage.fixture import MARK, Bench, blocks, subvolume, write
 from tests.loopfs import MIB, command
 
 
@@ -131,15 +130,21 @@ def test_destroy_is_idempotent_and_complete(bench: Bench) -> None:
     branch = bench.cloned(snapshot)
     for volume in (branch, snapshot, branch, VolumeId("never-was")):
         bench.pool.destroy(volume)
-        assert not bench.pool.path(volume).parent.exists()
+        assert not bench.place(volume).exists()
         assert volume not in bench.listed()
-    assert list((bench.root / "staging").iterdir()) == []
+    assert bench.staged() == []
 
 
-def test_a_clone_outlives_its_snapshot(bench: Bench) -> None:
+def test_a_clone_outlives_its_snapshot_or_keeps_it(bench: Bench) -> None:
     snapshot = bench.filled("one")
     branch = bench.cloned(snapshot)
-    bench.pool.destroy(snapshot)
+    if bench.pool.clones_depend:
+        with pytest.raises(ConflictError, match=f"{branch} come from it"):
+            bench.pool.destroy(snapshot)
+        assert bench.listed() == {snapshot, branch}
+        assert bench.cloned(snapshot) in bench.listed(), "it is as it was"
+    else:
+        bench.pool.destroy(snapshot)
     assert (bench.pool.path(branch) / "f").read_text() == "one"
 
 
@@ -155,6 +160,7 @@ def test_a_chain_of_ten_clones(bench: Bench) -> None:
 
 
 def test_only_marked_volumes_are_listed_and_touched(bench: Bench) -> None:
+    bench.needs_directories()
     mine = bench.filled()
     volumes = bench.root / "volumes"
     (volumes / "plain").mkdir()
@@ -170,7 +176,7 @@ def test_only_marked_volumes_are_listed_and_touched(bench: Bench) -> None:
     (volumes / "copied").mkdir()
     (volumes / "copied" / "cowdb.json").write_text(json.dumps(foreign))
     if bench.kind.on_btrfs:
-        subvolume.create(volumes / "subvolume")
+        subvolume(volumes / "subvolume")
     assert bench.listed() == {mine}
     before = {path: path.lstat().st_ino for path in volumes.rglob("*")}
     for name in {path.name for path in volumes.iterdir()} - {mine, "not a volume"}:
@@ -180,6 +186,8 @@ def test_only_marked_volumes_are_listed_and_touched(bench: Bench) -> None:
 
 
 def test_blocks_are_shared_until_written(bench: Bench) -> None:
+    if bench.kind.driver == "zfs":
+        pytest.skip("ZFS does not say where blocks are; see used_bytes")
     volume = bench.new()
     bench.pool.create(volume, MARK)
     write(bench.pool.path(volume) / "f", MIB)
@@ -200,8 +208,12 @@ def test_used_bytes_follow_what_is_written(bench: Bench) -> None:
     assert 16 * MIB <= bench.pool.used_bytes(volume) < 17 * MIB
     bench.pool.freeze(volume)
     branch = bench.cloned(volume)
-    assert bench.pool.used_bytes(branch) == 0
-    assert bench.pool.used_bytes(volume) == 0, "all of it is shared with the branch"
+    if bench.pool.clones_depend:  # shared blocks are their origin's; a clone has a few of its own
+        assert bench.pool.used_bytes(branch) < 128 * 1024
+        assert 16 * MIB <= bench.pool.used_bytes(volume) < 17 * MIB
+    else:
+        assert bench.pool.used_bytes(branch) == 0
+        assert bench.pool.used_bytes(volume) == 0, "all of it is shared with the branch"
     write(bench.pool.path(branch) / "more", 8 * MIB)
     with open(bench.pool.path(branch) / "base", "r+b") as file:
         file.seek(4 * MIB)
@@ -219,12 +231,15 @@ def test_space_is_that_of_the_filesystem(bench: Bench) -> None:
 
 
 def test_the_remains_of_an_interrupted_creation(bench: Bench) -> None:
+    bench.needs_directories()
     frozen, written = bench.filled(), bench.new()
     bench.pool.create(written, MARK)
     for volume in (frozen, written):  # as if killed after the mark and before the tree
         tree = bench.pool.path(volume)
         if bench.kind.freezes:
-            subvolume.delete(tree)
+            from cowdb.agent.storage.subvolume import delete
+
+            delete(tree)
         else:
             command("rm", "-r", tree)
     (bench.root / "staging" / "killed").mkdir()  # ... and before the mark
@@ -240,6 +255,7 @@ def test_the_remains_of_an_interrupted_creation(bench: Bench) -> None:
 
 
 def test_the_remains_of_an_interrupted_destruction(bench: Bench) -> None:
+    bench.needs_directories()
     volume = bench.filled()
     place = bench.pool.path(volume).parent
     place.rename(bench.root / "staging" / volume)
@@ -247,12 +263,12 @@ def test_the_remains_of_an_interrupted_destruction(bench: Bench) -> None:
     assert (seen.id, seen.complete, seen.mark) == (volume, False, MARK)
     bench.pool.destroy(volume)
     assert bench.pool.list() == []
-    assert list((bench.root / "staging").iterdir()) == []
+    assert bench.staged() == []
 
 
 def test_eight_threads_clone_at_once(bench: Bench) -> None:
     snapshot = bench.filled("one")
-    volumes = [bench.new() for _ in range(32)]
+    volumes = [bench.new() for _ in range(8 if bench.kind.driver == "zfs" else 32)]
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda volume: bench.pool.clone(snapshot, volume, MARK), volumes))
         assert bench.listed() == {snapshot, *volumes}
@@ -319,7 +335,7 @@ def test_a_subvolume_inside_the_origin_is_refused(bench: Bench) -> None:
         pytest.skip("only btrfs has subvolumes")
     data = bench.kind.origin(bench.mountpoint) / "data"
     (data / "base").mkdir(parents=True)
-    subvolume.create(data / "base" / "nested")
+    subvolume(data / "base" / "nested")
     with pytest.raises(UnsoundError, match="base/nested is a subvolume") as caught:
         bench.pool.enclose([data])
     assert "reflink" in caught.value.hint

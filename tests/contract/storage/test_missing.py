@@ -51,6 +51,7 @@ def test_a_pool_that_is_unmounted_is_let_go(own_bench: Bench) -> None:
 
 
 def test_another_pool_in_its_place(bench: Bench, tmp_path: Path) -> None:
+    bench.needs_directories()
     bench.filled()
     mark = bench.root / ".cowdb-pool"
     before = mark.read_text()
@@ -66,6 +67,7 @@ def test_another_pool_in_its_place(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_a_record_is_compared_with_what_is_there(bench: Bench, tmp_path: Path) -> None:
+    bench.needs_directories()
     facts = make_pool(bench.root)
     with pytest.raises(PoolMissingError, match=f"{facts.id} is there"):
         open_pool(record("expected", facts.driver, bench.root))

@@ -23,6 +23,7 @@ def image(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_making_a_pool_again_finds_it(bench: Bench) -> None:
+    bench.needs_directories()
     bench.filled()
     first = make_pool(bench.root)
     assert first == make_pool(bench.root, bench.kind.driver)
@@ -33,12 +34,14 @@ def test_making_a_pool_again_finds_it(bench: Bench) -> None:
 
 
 def test_the_driver_follows_the_filesystem(bench: Bench) -> None:
+    bench.needs_directories()
     facts = make_pool(bench.mountpoint / "deep" / f"detected-{bench.kind.name}")
     assert facts.driver == ("btrfs" if bench.kind.on_btrfs else "reflink")
     assert facts.shares_blocks
 
 
 def test_an_interrupted_making_is_finished(bench: Bench) -> None:
+    bench.needs_directories()
     (bench.root / ".cowdb-pool").unlink()
     for name in (".cowdb-pool.new",):
         (bench.root / name).write_text("half")
@@ -51,6 +54,7 @@ def test_an_interrupted_making_is_finished(bench: Bench) -> None:
 
 @pytest.mark.parametrize("name", ["base", "volumes/x"])
 def test_a_directory_with_something_else_in_it_is_refused(bench: Bench, name: str) -> None:
+    bench.needs_directories()
     path = bench.mountpoint / f"used-{bench.kind.name}-{len(name)}"
     (path / name).mkdir(parents=True)
     with pytest.raises(StorageError, match="is not empty"):
@@ -59,6 +63,7 @@ def test_a_directory_with_something_else_in_it_is_refused(bench: Bench, name: st
 
 
 def test_unknown_and_unfit_drivers_are_refused(bench: Bench, tmp_path: Path) -> None:
+    bench.needs_directories()
     with pytest.raises(InvalidError, match="unknown driver 'nfs'"):
         make_pool(bench.mountpoint / "x", "nfs")
     with pytest.raises(StorageError, match="not on btrfs"):
@@ -67,6 +72,7 @@ def test_unknown_and_unfit_drivers_are_refused(bench: Bench, tmp_path: Path) -> 
 
 
 def test_a_pool_of_a_newer_format_is_left_alone(bench: Bench) -> None:
+    bench.needs_directories()
     mark = bench.root / ".cowdb-pool"
     before = mark.read_text()
     mark.write_text(before.replace('"format": 1', '"format": 2'))
