@@ -167,7 +167,7 @@ class AgentHost:
         for process in psutil.process_iter(["pid"]):
             with contextlib.suppress(psutil.Error, OSError):
                 here = Path(process.cwd())
-                if here.is_relative_to(self.base) or here.is_relative_to(self.mountpoint):
+                if here.is_relative_to(self.base) or here.is_relative_to(self.pool):
                     found.append(process.pid)
         return found
 

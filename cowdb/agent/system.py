@@ -12,7 +12,7 @@ import grp
 import os
 import pwd
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,10 +86,12 @@ def run(
     timeout: float = 60,
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
+    fine: Collection[int] = (0,),
 ) -> Finished:
     """Run a command to its end, as `user` when given.
 
     :param timeout: seconds, after which the command is killed.
+    :param fine: exit statuses that are no failure.
     :raises CommandError: it is missing, failed, or took too long; with its last lines of stderr.
     """
     words = [str(word) for word in argv]
@@ -114,7 +116,7 @@ def run(
         raise CommandError(f"the command {words[0]!r} is not installed") from None
     except subprocess.TimeoutExpired:
         raise CommandError(f"{program} did not finish within {timeout:g} s") from None
-    if done.returncode != 0:
+    if done.returncode not in fine:
         raise CommandError(f"{program} failed: {last_lines(done.stderr or done.stdout)}")
     return Finished(done.stdout, done.stderr)
 

@@ -19,6 +19,7 @@ from cowdb.agent.engines.postgres import (
     control,
     imports,
     quarantine,
+    replay,
     rooms,
     server,
 )
@@ -115,6 +116,8 @@ def _(step: Quarantine, host: Host, attempt: Attempt) -> None:
         keep_preload=host.config.keep_preload_libraries,
         owner=host.user,
     )
+    launch = launch_of(step.server, host)
+    replay.refuse_tablespaces(launch.datadir, launch.binaries, host.user)
 
 
 @do.register

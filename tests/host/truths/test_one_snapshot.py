@@ -216,3 +216,22 @@ def test_the_data_directory_may_be_the_subvolume_itself(fleet: Fleet) -> None:
         branch = fleet.branch(mode, f"prod@{mode}")
         assert fleet.host.sql(branch["dsn"], "select id from kept") == [(1,)]
     fleet.branch("deeper", "stop")
+
+
+def test_a_tablespace_still_in_the_wal_would_lead_recovery_back_to_the_source(fleet: Fleet) -> None:
+    """Replaying CREATE TABLESPACE makes, and changes the mode of, the path of the original."""
+    place = fleet.host.mountpoint / "prod/spaces/extra"
+    prod = fleet.running()
+    _directory(place)
+    prod.sql("checkpoint", f"create tablespace extra location '{place}'")
+    fleet.attach(prod)
+    before = (place.stat().st_mode, place.stat().st_mtime_ns, _contents(place))
+    fleet.host.run("snapshot", "create", "prod@wal", "--mode", "online")
+    refused = fleet.host.error("branch", "create", "a", "--from", "prod@wal", status=1)
+    assert refused["code"] == "unsound"
+    assert str(place) in refused["message"]
+    assert "--mode checkpoint" in refused["hint"]
+    assert (place.stat().st_mode, place.stat().st_mtime_ns, _contents(place)) == before
+    assert not fleet.host.json("snapshot", "show", "prod@wal")["settled"]
+    fleet.host.run("snapshot", "create", "prod@later", "--settle")
+    fleet.host.run("branch", "create", "a", "--from", "prod@later")

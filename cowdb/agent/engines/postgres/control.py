@@ -20,6 +20,7 @@ class Control:
     """pg_control.
 
     :param lsn: of the latest checkpoint.
+    :param redo: where replay begins after a crash.
     :param state: as pg_controldata words it ("in production", "shut down", ...).
     """
 
@@ -27,6 +28,7 @@ class Control:
     lsn: str
     timeline: int
     state: str
+    redo: str = ""
 
     @property
     def clean(self) -> bool:
@@ -52,6 +54,7 @@ def read_control(datadir: Path, binaries: Binaries, user: OsUser) -> Control:
             lsn=values["Latest checkpoint location"].strip(),
             timeline=int(values["Latest checkpoint's TimeLineID"]),
             state=values["Database cluster state"].strip(),
+            redo=values["Latest checkpoint's REDO location"].strip(),
         )
     except KeyError as error:
         raise ServerError(f"pg_controldata of {datadir} says nothing of {error}") from None
