@@ -79,13 +79,12 @@ class AgentHost:
         return {**os.environ, "COWDB_CONFIG": str(self.config_file), **self.extra}
 
     def configure(self, **values: object) -> None:
-        bindirs = os.environ.get("COWDB_TEST_BINDIRS", "").split(":")
         lines = {
             "state_dir": str(self.base / "state"),
             "run_dir": str(self.base / "run"),
             "log_dir": str(self.base / "log"),
             "ports": list(self.ports),
-            "bindirs": [item for item in bindirs if item] + ["/usr/lib/postgresql/*/bin"],
+            "bindirs": ["/usr/lib/postgresql/*/bin"],  # the other majors: see test_majors
             "reap_interval": 0.1,
             **values,
         }

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cowdb.agent.engines.postgres import binaries
-from tests.agenthost import AgentHost
+from tests.agenthost import AgentHost, agent_host
 from tests.loopfs import missing
 
 NEEDED = {"14", "15", "16", "17", "18"}
+NAMED = [item for item in os.environ.get("COWDB_TEST_BINDIRS", "").split(":") if item]
+BINDIRS = [*NAMED, "/usr/lib/postgresql/*/bin"]
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[AgentHost]:
+    """A host that has every major."""
+    with agent_host("btrfs", bindirs=BINDIRS) as found:
+        yield found
 
 
 def _installed() -> set[str]:
-    named = [item for item in os.environ.get("COWDB_TEST_BINDIRS", "").split(":") if item]
-    return {str(major) for major in binaries.find([*named, "/usr/lib/postgresql/*/bin"])}
+    return {str(major) for major in binaries.find(BINDIRS)}
 
 
 @pytest.mark.parametrize("major", sorted(NEEDED))
@@ -37,6 +46,8 @@ def test_source_snapshots_and_branches(host: AgentHost, major: str) -> None:
     assert shown == [(int(major),)]
     diff = host.json("diff", "main@stop", "child", status=3)
     assert [item["name"] for item in diff["schema"]] == ["public.t.j"]
+    host.wipe()
+    assert not any(host.remains().values())
 
 
 def test_a_copy_of_a_server_needs_the_same_major(host: AgentHost) -> None:
