@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,11 @@ from tests.loopfs import filesystems
 def _bindirs() -> list[str]:
     named = [item for item in os.environ.get("COWDB_TEST_BINDIRS", "").split(":") if item]
     return [*named, "/usr/lib/postgresql/*/bin"]
+
+
+def pytest_configure() -> None:
+    """A run in the background of a shell ignores SIGINT, and its children would inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> list[str]:

@@ -19,6 +19,7 @@ from cowdb.agent.operations import Planned, planning
 from cowdb.agent.policy import Caller
 from cowdb.agent.routes import VERSION, Call, Route
 from cowdb.agent.service.branches import Branches
+from cowdb.agent.service.clearance import Clearance
 from cowdb.agent.service.context import Context
 from cowdb.agent.service.doctor import Doctor
 from cowdb.agent.service.hostpools import HostPools
@@ -46,6 +47,7 @@ class Api:
         self.sources = Sources(context)
         self.branches = Branches(context, self.snapshots)
         self.pools = HostPools(context)
+        self.clearance = Clearance(context, self.branches, self.snapshots, self.sources)
         self.doctor = Doctor(context)
         self.routes = self._routes()
 
@@ -69,7 +71,7 @@ class Api:
             Route("POST", "/pools", "Make a pool", requests.InitPool, PoolInfo,
                   lambda call: self.pools.init(call.body, call.caller)),
             Route("DELETE", "/pools", "Forget all pools, remove those that cowdb made", None, None,
-                  lambda call: self.pools.remove_all(call.caller)),
+                  self._remove_pools),
         )  # fmt: skip
 
     def _source_routes(self) -> tuple[Route, ...]:
@@ -168,6 +170,11 @@ class Api:
             if names is not None:
                 return route, names
         raise NotFoundError(f"the agent knows no {method} {path[:100]}")
+
+    def _remove_pools(self, call: Call) -> None:
+        if call.query.get("everything") == "1":
+            self.clearance.remove_everything(call.caller, call.report)
+        self.pools.remove_all(call.caller)
 
     def _status(self, call: Call) -> StatusInfo:
         store = self._context.store

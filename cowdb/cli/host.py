@@ -7,6 +7,7 @@ import os
 import click
 
 from cowdb.cli.output import client, epilog, json_option, print_json, table
+from cowdb.errors import InvalidError
 from cowdb.units import parse_size, size_text
 
 _CODES = "0 success, 1 failure, 2 usage, 5 conflict, 6 no agent, 7 not permitted"
@@ -29,14 +30,19 @@ _CODES = "0 success, 1 failure, 2 usage, 5 conflict, 6 no agent, 7 not permitted
 @click.option("--allow-copy", is_flag=True,
               help="Accept a filesystem that copies every block.")  # fmt: skip
 @click.option("--undo", is_flag=True, help="Forget the pools; remove those that cowdb made.")
+@click.option("--everything", is_flag=True,
+              help="With --undo: with all that is in them, protected or not.")  # fmt: skip
 @json_option
 def init(
-    pool: str | None, size: str, driver: str | None, allow_copy: bool, undo: bool, as_json: bool
-) -> None:
+    pool: str | None, size: str, driver: str | None, allow_copy: bool, undo: bool,
+    everything: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Make the pool that snapshots and branches live in."""
+    if everything and not undo:
+        raise InvalidError("--everything goes with --undo", hint="cowdb init --help")
     with client() as agent:
         if undo:
-            agent.host.remove_pools()
+            agent.host.remove_pools(everything=everything)
             if as_json:
                 print_json({"removed": True})
             else:

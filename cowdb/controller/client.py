@@ -89,8 +89,10 @@ class Host:
         body = _given(path=path, size=size, driver=driver, allow_copy=allow_copy)
         return cast(PoolInfo, self._call("POST", _path("pools"), body, quiet))
 
-    def remove_pools(self) -> None:
-        self._call("DELETE", _path("pools"), None, quiet)
+    def remove_pools(self, *, everything: bool = False, report: Report = quiet) -> None:
+        """:param everything: with all branches, snapshots and sources, protected or not."""
+        query = "?everything=1" if everything else ""
+        self._call("DELETE", _path("pools") + query, None, report)
 
 
 class Sources:

@@ -609,3 +609,18 @@ def test_pool_full_in_process_and_killed_clients_leave_no_lock(host: AgentHost) 
         client.wait(20)
     assert host.json("source", "list") == []
     assert list((host.pool / "volumes").iterdir()) == []
+
+
+def test_everything_goes_at_once_when_root_takes_cowdb_away() -> None:
+    with agent_host("btrfs") as host:
+        seeded(host)
+        host.json("snapshot", "create", "main@s", "--protect")
+        host.json("branch", "create", "a", "--from", "main@s")
+        host.json("branch", "create", "b", "--from", "a")
+        host.json("branch", "protect", "b")
+        refused = host.error("init", "--undo", status=5)
+        assert "--everything" in refused["hint"]
+        host.run("init", "--undo", "--everything")
+        assert host.servers() == []
+        assert not host.pool.exists()
+        assert host.json("status")["pools"] == []

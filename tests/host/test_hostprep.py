@@ -93,10 +93,12 @@ def test_a_folder_with_a_mount_in_it_is_not_removed() -> None:
     assert (removed.returncode, removed.stdout) == (0, "")
 
 
-def _loops() -> str:
-    return subprocess.run(
-        ["losetup", "-ln", "-O", "NAME"], capture_output=True, text=True, check=True
+def _loops() -> list[str]:
+    """Those over a room's own image: loop devices belong to the whole machine."""
+    shown = subprocess.run(
+        ["losetup", "-ln", "-O", "BACK-FILE"], capture_output=True, text=True, check=True
     ).stdout
+    return [line for line in shown.splitlines() if line.split()[:1] == ["/image"]]
 
 
 @needs_root

@@ -79,7 +79,10 @@ class HostPools:
             left += [f"{item.parent_name}@{item.name}" for item in tx.snapshots.all()]
             left += [item.name for item in tx.sources.all() if item.cluster]
         if left:
-            raise ConflictError(f"{left[0]} is still in the pool", hint="remove it first")
+            raise ConflictError(
+                f"{left[0]} is still in the pool",
+                hint="remove it first, or everything at once: cowdb init --undo --everything",
+            )
         for record in self._context.pools.records():
             self._context.pools.forget(record.id)
             drivers.remove_pool(Path(record.path), record.id)

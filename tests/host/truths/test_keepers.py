@@ -52,6 +52,8 @@ def debian(btrfs_host: AgentHost) -> Iterator[Cluster]:
             found.close()
             subprocess.run(["pg_dropcluster", major, NAME], check=False, capture_output=True)
             shutil.rmtree(etc / major / NAME, ignore_errors=True)
+            if str(etc / major) not in before:
+                (etc / major).rmdir()
             place.mkdir(exist_ok=True)
     assert sorted(str(path) for path in etc.rglob("*")) == before
 
