@@ -96,10 +96,18 @@ class TableCounts(TypedDict):
 
 
 class RowChanges(TypedDict):
+    """One table whose rows differ, seen from the first side: `added` rows are only on the other."""
+
     table: str
+    side: str
+    """The side that differs from the first one."""
+    key: list[str]
+    """The columns that rows were matched by; empty where they were compared as a multiset."""
     added: int
     removed: int
     changed: int
+    columns: dict[str, int]
+    """In how many of the changed rows each column differs."""
     sample: list[dict[str, object]]
 
 
