@@ -20,7 +20,7 @@ from cowdb.cli.output import Progress, client, epilog, json_option, print_json
 @click.argument("sides", nargs=-1, required=True)
 @click.option("--schema", is_flag=True, help="Only the schema (with --counts: both).")
 @click.option("--counts", is_flag=True, help="Only exact row counts.")
-@click.option("--rows", is_flag=True, help="Row contents (not in this version: says so).")
+@click.option("--rows", is_flag=True, help="Row contents, to the row and column.")
 @click.option("--table", "tables", multiple=True, metavar="GLOB", help="Only these tables.")
 @json_option
 @click.pass_context

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, NotRequired, TypeAlias, TypedDict
 
 Value: TypeAlias = str | int | float | bool | list[str] | None
 Change = Literal["added", "removed", "changed"]
@@ -95,6 +95,17 @@ class TableCounts(TypedDict):
     exact: bool
 
 
+class RowChange(TypedDict):
+    """One row; values as their type's output function prints them, None for null."""
+
+    change: Change
+    key: dict[str, str | None]
+    row: NotRequired[dict[str, str | None]]
+    """Of an added or removed row: all its values."""
+    columns: NotRequired[dict[str, list[str | None]]]
+    """Of a changed row: the columns that differ, each with both values."""
+
+
 class RowChanges(TypedDict):
     """One table whose rows differ, seen from the first side: `added` rows are only on the other."""
 
@@ -108,7 +119,8 @@ class RowChanges(TypedDict):
     changed: int
     columns: dict[str, int]
     """In how many of the changed rows each column differs."""
-    sample: list[dict[str, object]]
+    sample: list[RowChange]
+    """The first few, in an order that says nothing."""
 
 
 class Report(TypedDict):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from cowdb.controller.diff.model import Change, RowChange
 from cowdb.controller.diff.rows.record import fields
 
 Row: TypeAlias = tuple[bytes, bytes]
@@ -26,7 +27,7 @@ class Found:
     removed: int = 0
     changed: int = 0
     columns: dict[str, int] = field(default_factory=dict)
-    sample: list[dict[str, object]] = field(default_factory=list)
+    sample: list[RowChange] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def _changed(found: Found, before: bytes, after: bytes, names: Names, most: int)
         found.sample.append({"change": "changed", "key": key, "columns": differs})
 
 
-def _note(found: Found, change: str, text: bytes, names: Names, most: int) -> None:
+def _note(found: Found, change: Change, text: bytes, names: Names, most: int) -> None:
     if len(found.sample) >= most:
         return
     values = dict(zip(names.columns, fields(text.decode()), strict=True))
