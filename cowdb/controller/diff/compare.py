@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ import psycopg
 from cowdb.controller.diff.catalog.reader import read_schema
 from cowdb.controller.diff.catalog.unmodelled import read_notes
 from cowdb.controller.diff.counts import Counted, Counting, compare_counts
-from cowdb.controller.diff.model import Method, Progress, Report, Schema, Side, Wanted
+from cowdb.controller.diff.model import Changes, Method, Progress, Report, Schema, Side, Wanted
 from cowdb.controller.diff.rows.compare import Compared, Instant, compare_rows
 from cowdb.controller.diff.schema import compare_sides
 from cowdb.controller.diff.scope import chosen_part
@@ -42,9 +42,13 @@ class Read:
     instant: Instant
 
 
-def compare(sides: Sequence[Side], what: Wanted, progress: Progress | None = None) -> Report:
+def compare(
+    sides: Sequence[Side], what: Wanted, progress: Progress | None = None,
+    changes: Changes | None = None,
+) -> Report:  # fmt: skip
     """Every other side against the first; no side is written to.
 
+    :param changes: asks the host where two branches can differ, so that only that is read.
     :param progress: called from several threads, but never from two at once.
     :raises InvalidError: fewer than two sides, two of one name, or an impossible connection string.
     :raises ServerError: a side cannot be reached or read; the message names it.
@@ -58,7 +62,7 @@ def compare(sides: Sequence[Side], what: Wanted, progress: Progress | None = Non
     with ExitStack() as stack:
         reads = _read_all(sides, what, connections, meter, stack)
         began = time.perf_counter()
-        rows = _compare_rows(reads, what, connections, meter)
+        rows = _compare_rows(reads, what, connections, meter, changes)
         row_ms = _since(began)
     report = _report([side.label for side in sides], what, reads, rows)
     if what.rows:
@@ -145,18 +149,33 @@ def _read(
 
 
 def _compare_rows(
-    reads: Sequence[Read], what: Wanted, connections: Connections, meter: _Meter
-) -> list[Compared]:
-    """Every other side's rows against the first's."""
+    reads: Sequence[Read], what: Wanted, connections: Connections, meter: _Meter,
+    changes: Changes | None,
+) -> list[Compared]:  # fmt: skip
+    """Every other side's rows against the first's. The host is asked for the changed blocks only
+    now: the snapshots are taken, so everything that they see is flushed and reported."""
     if not what.rows:
         return []
     done = []
+    first = reads[0].instant
     for read in reads[1:]:
         side = read.instant.side
+        where, why = _where(first.side, side, changes)
         with translated(side):
-            done.append(compare_rows(reads[0].instant, read.instant, what.tables, connections))
+            compared = compare_rows(first, read.instant, what.tables, connections, where)
+        if why:
+            compared.partly.append(f"changed blocks: everything was read, since {why}")
+        done.append(compared)
         meter.step(f"rows of {side.label}")
     return done
+
+
+def _where(
+    first: Side, other: Side, changes: Changes | None
+) -> tuple[Mapping[str, Sequence[Sequence[int]]] | None, str]:
+    if changes is None or first.branch is None or other.branch is None:
+        return None, ""
+    return changes(first.branch, other.branch)
 
 
 def _catalog(conn: psycopg.Connection[Any]) -> tuple[Schema, list[str]]:

@@ -5,7 +5,7 @@ Pure and light: rendering a report imports this module and no database driver.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NotRequired, TypeAlias, TypedDict
 
@@ -48,6 +48,8 @@ class Side:
 
     label: str
     dsn: str = field(repr=False)
+    branch: str | None = None
+    """The branch's name, where the host's agent knows this database as one."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,10 @@ class Wanted:
     counts: bool = True
     rows: bool = False
     tables: tuple[str, ...] = ()
+
+
+Changes: TypeAlias = Callable[[str, str], tuple[Mapping[str, Sequence[Sequence[int]]] | None, str]]
+"""Asks the host where two branches can differ: block ranges by relation file, or None and why."""
 
 
 class PropertyChange(TypedDict):

@@ -31,12 +31,12 @@ def _side(connect: Connect, name: str, stack: ExitStack, report: Report) -> Side
     ref = parse_ref(name)
     if ref.snapshot is not None:
         branch = stack.enter_context(throw_away(connect, name, "diff", hidden=True, report=report))
-        return Side(name, branch["dsn"])
+        return Side(name, branch["dsn"], branch["name"])
     with connect() as client:
         try:
             found_branch = client.branches.show(name)
             dsn: str | None = found_branch["dsn"]
-            state = found_branch["state"]
+            state, branch_name = found_branch["state"], name
         except NotFoundError:
             found = client.sources.show(name)
             dsn, state = found["dsn"], found["state"]

@@ -208,7 +208,7 @@ def test_random_changes_against_a_full_outer_join(
 
 def oracle(server: PlainPostgres, one: str, other: str) -> tuple[int, int, int]:
     with psycopg.connect(server.dsn(one)) as left, psycopg.connect(server.dsn(other)) as right:
-        a = dict((row[0], row[1:]) for row in left.execute("SELECT id, v, w::text FROM t"))
-        b = dict((row[0], row[1:]) for row in right.execute("SELECT id, v, w::text FROM t"))
+        a = {row[0]: row[1:] for row in left.execute("SELECT id, v, w::text FROM t")}
+        b = {row[0]: row[1:] for row in right.execute("SELECT id, v, w::text FROM t")}
     changed = sum(a[key] != b[key] for key in a.keys() & b.keys())
     return len(b.keys() - a.keys()), len(a.keys() - b.keys()), changed

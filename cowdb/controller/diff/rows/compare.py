@@ -7,7 +7,7 @@ A connection of each side works in the very snapshot that the schema and the cou
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -18,11 +18,22 @@ from psycopg import sql
 
 from cowdb.controller.diff.model import Method, RowChanges, Side
 from cowdb.controller.diff.rows import shape
+from cowdb.controller.diff.rows.blocks import (
+    Catalog,
+    Ranges,
+    compare_blocks,
+    few_enough,
+    obstacle,
+    read_catalog,
+)
 from cowdb.controller.diff.rows.merge import Found
 from cowdb.controller.diff.rows.scan import Hashing, compare_table
 from cowdb.controller.diff.rows.shape import Shape
 from cowdb.controller.diff.scope import is_chosen
 from cowdb.controller.diff.session import Connections, connected, reason
+
+Where = Mapping[str, Ranges]
+"""For each relation file that can differ, half-open ranges of its blocks."""
 
 SAMPLE = 20  # differences of each table that the report shows
 _PAIRS = 2  # of connections; each keeps one processor of each server busy
@@ -34,6 +45,15 @@ class Instant:
 
     side: Side
     snapshot: str
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """What is needed to compare by blocks: where they differ, and both sides' catalogs."""
+
+    where: Where
+    first: Catalog
+    other: Catalog
 
 
 @dataclass
@@ -49,13 +69,16 @@ class Compared:
 
 
 def compare_rows(
-    first: Instant, other: Instant, globs: Sequence[str], connections: Connections
-) -> Compared:
-    """:raises ServerError: a side went away."""
+    first: Instant, other: Instant, globs: Sequence[str], connections: Connections,
+    where: Where | None = None,
+) -> Compared:  # fmt: skip
+    """:param where: which blocks can differ, where the host can tell; None reads everything.
+    :raises ServerError: a side went away."""
     done = Compared()
     lock = threading.Lock()
     with _pair(first, other, connections) as pair:
         shapes = shape.read_shapes(pair[0]), shape.read_shapes(pair[1])
+        blocks = Blocks(where, *map(read_catalog, pair)) if where is not None else None
         hashing = _hashing(pair)
     tables = _tables(shapes, globs)
     for name in tables:
@@ -71,7 +94,7 @@ def compare_rows(
                     name = next(todo, None)
                 if name is None:
                     return
-                _one(own, name, shapes, hashing, done, lock, other.side.label)
+                _one(own, name, shapes, hashing, done, lock, other.side.label, blocks)
 
     with ThreadPoolExecutor(_PAIRS, thread_name_prefix="cowdb-rows") as pool:
         futures = [pool.submit(work) for _ in range(min(_PAIRS, len(tables)))]
@@ -96,7 +119,7 @@ def _tables(shapes: tuple[dict[str, Shape], dict[str, Shape]], globs: Sequence[s
 def _one(
     pair: tuple[psycopg.Connection[Any], psycopg.Connection[Any]], name: str,
     shapes: tuple[dict[str, Shape], dict[str, Shape]], hashing: Hashing, done: Compared,
-    lock: threading.Lock, side: str,
+    lock: threading.Lock, side: str, blocks: Blocks | None,
 ) -> None:  # fmt: skip
     table = shape.common(name, shapes[0][name], shapes[1][name])
     if not table.columns:
@@ -107,7 +130,7 @@ def _one(
     try:
         # Savepoints, so that one unreadable table does not end the transactions.
         with pair[0].transaction(), pair[1].transaction():
-            found = compare_table(pair, table, estimate, hashing, SAMPLE)
+            method, found = _found(pair, table, estimate, hashing, blocks)
     except psycopg.Error as error:
         if pair[0].broken or pair[1].broken:
             raise
@@ -115,9 +138,24 @@ def _one(
             done.failed[name] = reason(error)
         return
     with lock:
-        done.method[name] = "full-scan"
+        done.method[name] = method
         if found.added or found.removed or found.changed:
             done.rows.append(_line(name, side, table.key, found))
+
+
+def _found(
+    pair: tuple[psycopg.Connection[Any], psycopg.Connection[Any]], table: shape.Common,
+    estimate: int, hashing: Hashing, blocks: Blocks | None,
+) -> tuple[Method, Found]:  # fmt: skip
+    """By the blocks that have changed, where they tell; else by reading all of the table."""
+    if blocks is not None and not obstacle(table, blocks.first, blocks.other):
+        physical = blocks.first.tables[table.table]
+        ranges = blocks.where.get(physical.file or "", ())
+        if not ranges:
+            return "unchanged-blocks", Found()
+        if few_enough(ranges, physical.pages):
+            return "changed-blocks", compare_blocks(pair, table, ranges, SAMPLE)
+    return "full-scan", compare_table(pair, table, estimate, hashing, SAMPLE)
 
 
 def _line(name: str, side: str, key: Sequence[str], found: Found) -> RowChanges:
