@@ -38,7 +38,7 @@ def diff(
         schema=schema or everything, counts=counts or everything, rows=rows, tables=tables
     )
     with Progress(shown=not as_json) as report, resolve(client, sides, report) as resolved:
-        found = compare(resolved, wanted, progress=report)
+        found = compare(resolved, wanted, progress=report, changes=_changes)
     if as_json:
         print_json(found)
     else:
@@ -47,3 +47,10 @@ def diff(
         click.echo(render(found, color=sys.stdout.isatty()), nl=False)
     if not found["identical"]:
         ctx.exit(3)
+
+
+def _changes(first: str, other: str) -> tuple[dict[str, list[list[int]]] | None, str]:
+    """Where two branches can differ, as the host knows it."""
+    with client() as agent:
+        found = agent.host.changes(first, other)
+    return found["relations"], found["reason"]

@@ -36,13 +36,14 @@ def _side(connect: Connect, name: str, stack: ExitStack, report: Report) -> Side
         try:
             found_branch = client.branches.show(name)
             dsn: str | None = found_branch["dsn"]
-            state, branch_name = found_branch["state"], name
+            state = found_branch["state"]
+            branch_name: str | None = name
         except NotFoundError:
             found = client.sources.show(name)
-            dsn, state = found["dsn"], found["state"]
+            dsn, state, branch_name = found["dsn"], found["state"], None
     if dsn is None or state != "running":
         raise ConflictError(f"{name!r} is {state}", hint=f"cowdb branch start {name}")
-    return Side(name, dsn)
+    return Side(name, dsn, branch_name)
 
 
 def _label(url: str) -> str:

@@ -38,7 +38,7 @@ SELECT format('%I.%I', n.nspname, c.relname), pg_relation_filepath(c.oid), c.rel
         FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
     NOT EXISTS (SELECT FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-            AND (a.attgenerated = 'v' OR y.typname LIKE 'reg%%' OR y.typname LIKE '%%aclitem')),
+            AND (a.attgenerated = 'v' OR y.typname LIKE 'reg%' OR y.typname LIKE '%aclitem')),
     EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
         AND NOT a.attisdropped AND a.atttypid >= 16384)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -125,13 +125,11 @@ def compare_blocks(pair: Pair, table: Common, ranges: Ranges, most: int) -> Foun
         return merge(one.sorted(), two.sorted(), Names(table.columns, table.key), most)
 
 
-def _read(
-    conn: psycopg.Connection[Any], table: Common, ranges: Ranges, sorter: Sorter
-) -> None:
+def _read(conn: psycopg.Connection[Any], table: Common, ranges: Ranges, sorter: Sorter) -> None:
     """Every visible row of these blocks; a TID range scan reads nothing else."""
-    query = sql.SQL(
-        "SELECT {}, {} FROM {} t WHERE t.ctid >= %s::tid AND t.ctid < %s::tid"
-    ).format(table.key_text(), table.row_text(), table.relation())
+    query = sql.SQL("SELECT {}, {} FROM {} t WHERE t.ctid >= %s::tid AND t.ctid < %s::tid").format(
+        table.key_text(), table.row_text(), table.relation()
+    )
     text = query.as_string(conn)
     pieces = list(_pieces(ranges))
     for start in range(0, len(pieces), _PIPELINED):
