@@ -91,6 +91,7 @@ class SnapshotRecord:
     :param parent: id of the source or branch it was taken of; names may be used again, ids not.
     :param parts: (where it was, where it is in the volume) of each directory of an attached
         source: the data directory, then pg_wal and the tablespaces when they lie elsewhere.
+    :param origin: the volume that it is a snapshot of; empty for an attached source's.
     :param settled: id of the settled volume, once there is one."""
 
     id: str
@@ -112,6 +113,7 @@ class SnapshotRecord:
     timeline: int = 0
     system_identifier: str = ""
     parts: tuple[tuple[str, str], ...] = ()
+    origin: str = ""
     settled: str | None = None
     quarantined: tuple[str, ...] = ()
     owner_uid: int
@@ -121,11 +123,14 @@ class SnapshotRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BranchRecord:
-    """:param hidden: made by cowdb for itself (one side of a diff); not listed."""
+    """:param base: the frozen volume that its own was cloned from: the snapshot's, or its
+        settled one.
+    :param hidden: made by cowdb for itself (one side of a diff); not listed."""
 
     id: str
     name: str
     snapshot: str
+    base: str = ""
     state: Lifecycle
     cluster: Cluster
     owner_uid: int

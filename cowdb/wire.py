@@ -95,6 +95,14 @@ class OperationInfo(TypedDict):
     steps: list[str]
 
 
+class ChangesInfo(TypedDict):
+    """Where two branches can differ: for each relation file (`base/DATABASE/FILENODE`) half-open
+    ranges of blocks. What is not named is the same on both. Null when blocks cannot tell."""
+
+    relations: dict[str, list[list[int]]] | None
+    reason: str
+
+
 class PlanInfo(TypedDict):
     """What an operation would do (`--dry-run`), one line for each step."""
 

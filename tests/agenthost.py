@@ -133,6 +133,15 @@ class AgentHost:
         """What a command prints with --json."""
         return json.loads(self.run(*words, "--json", status=status).stdout)
 
+    def json_any(self, *words: str) -> Any:
+        """What `cowdb diff` prints, whether the sides differ (exit status 3) or not."""
+        done = subprocess.run(
+            [*COWDB, *words, "--json"], env=self.environment, capture_output=True, text=True,
+            timeout=280, check=False,
+        )  # fmt: skip
+        assert done.returncode in (0, 3), done.stderr
+        return json.loads(done.stdout)
+
     def error(self, *words: str, status: int) -> dict[str, str]:
         """The error that a command ends with, as --json prints it on stderr; and that nothing
         else is on stdout."""

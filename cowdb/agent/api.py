@@ -19,6 +19,7 @@ from cowdb.agent.operations import Planned, planning
 from cowdb.agent.policy import Caller
 from cowdb.agent.routes import VERSION, Call, Route
 from cowdb.agent.service.branches import Branches
+from cowdb.agent.service.changes import Changes
 from cowdb.agent.service.clearance import Clearance
 from cowdb.agent.service.context import Context
 from cowdb.agent.service.doctor import Doctor
@@ -28,6 +29,7 @@ from cowdb.agent.service.sources import Sources
 from cowdb.errors import CowdbError, InvalidError, NotFoundError
 from cowdb.wire import (
     BranchInfo,
+    ChangesInfo,
     Finding,
     OperationInfo,
     PlanInfo,
@@ -49,6 +51,7 @@ class Api:
         self.pools = HostPools(context)
         self.clearance = Clearance(context, self.branches, self.snapshots, self.sources)
         self.doctor = Doctor(context)
+        self.changes = Changes(context)
         self.routes = self._routes()
 
     def _routes(self) -> tuple[Route, ...]:
@@ -66,6 +69,8 @@ class Api:
             Route("POST", "/doctor", "Compare what was meant with what is", requests.Repair,
                   list[Finding],
                   lambda call: self.doctor.examine(call.caller, repair=call.body.repair)),
+            Route("POST", "/changes", "Blocks in which two branches differ", requests.Changes,
+                  ChangesInfo, lambda call: self.changes.between(call.body, call.caller)),
             Route("GET", "/pools", "The pools of this host", None, list[PoolInfo],
                   lambda call: self.pools.listing()),
             Route("POST", "/pools", "Make a pool", requests.InitPool, PoolInfo,

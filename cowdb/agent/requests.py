@@ -70,6 +70,13 @@ class CreateBranch(Request, frozen=True, kw_only=True):
     hidden: bool = False
 
 
+class Changes(Request, frozen=True, kw_only=True):
+    """Two branches whose changed blocks are wanted."""
+
+    first: Name
+    other: Name
+
+
 class Protect(Request, frozen=True, kw_only=True):
     protected: bool = True
 

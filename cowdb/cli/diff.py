@@ -20,7 +20,7 @@ from cowdb.cli.output import Progress, client, epilog, json_option, print_json
 @click.argument("sides", nargs=-1, required=True)
 @click.option("--schema", is_flag=True, help="Only the schema (with --counts: both).")
 @click.option("--counts", is_flag=True, help="Only exact row counts.")
-@click.option("--rows", is_flag=True, help="Row contents (not in this version: says so).")
+@click.option("--rows", is_flag=True, help="Row contents, to the row and column.")
 @click.option("--table", "tables", multiple=True, metavar="GLOB", help="Only these tables.")
 @json_option
 @click.pass_context
@@ -38,7 +38,7 @@ def diff(
         schema=schema or everything, counts=counts or everything, rows=rows, tables=tables
     )
     with Progress(shown=not as_json) as report, resolve(client, sides, report) as resolved:
-        found = compare(resolved, wanted, progress=report)
+        found = compare(resolved, wanted, progress=report, changes=_changes)
     if as_json:
         print_json(found)
     else:
@@ -47,3 +47,10 @@ def diff(
         click.echo(render(found, color=sys.stdout.isatty()), nl=False)
     if not found["identical"]:
         ctx.exit(3)
+
+
+def _changes(first: str, other: str) -> tuple[dict[str, list[list[int]]] | None, str]:
+    """Where two branches can differ, as the host knows it."""
+    with client() as agent:
+        found = agent.host.changes(first, other)
+    return found["relations"], found["reason"]

@@ -9,15 +9,24 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import click
 from tabulate import tabulate
 
-from cowdb.controller.diff.model import Contained, PropertyChange, Report, SchemaChange, Value
+from cowdb.controller.diff.model import (
+    Contained,
+    PropertyChange,
+    Report,
+    RowChange,
+    SchemaChange,
+    Value,
+)
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 _COLORS = {"added": "green", "removed": "red", "changed": "yellow"}
+_CHANGES: tuple[Literal["added", "removed", "changed"], ...] = ("added", "removed", "changed")
+_SHOWN_ROWS = 5
 _LONGEST_BODY = 20
 _LONGEST_VALUE = 120
 
@@ -37,6 +46,7 @@ def render(report: Report, color: bool) -> str:
         [pen(_summary(report), "green" if report["identical"] else None, bold=True)],
         list(_schema_lines(report, pen)),
         _count_lines(report, pen),
+        list(_row_lines(report, pen)),
         [
             pen(f"not compared: {_printable(line)}", "bright_black")
             for line in report["not_compared"]
@@ -58,6 +68,9 @@ def _summary(report: Report) -> str:
             if different
             else f"the same number of rows in {_many(total, 'table')}"
         )
+    if "rows" in report["timings_ms"]:
+        tables = _many(len({line["table"] for line in report["rows"]}), "table")
+        parts.append(f"other rows in {tables}" if report["rows"] else "the same rows")
     return f"{first} and {', '.join(others)}: {'; '.join(parts) or 'nothing was compared'}"
 
 
@@ -179,6 +192,37 @@ def _count_lines(report: Report, pen: _Pen) -> list[str]:
     if equal:
         lines.append(f"{_many(equal, 'table')} more with the same number of rows on every side")
     return lines
+
+
+def _row_lines(report: Report, pen: _Pen) -> Iterator[str]:
+    """Each table whose rows differ: how many, in which columns, and the first few of them."""
+    with_side = len(report["sides"]) > 2
+    for line in report["rows"]:
+        parts = [f"{line[word]:,} {word}" for word in _CHANGES if line[word]]
+        side = f" [{_printable(line['side'])}]" if with_side else ""
+        how = "" if line["key"] else " (it has no key: a changed row is one removed and one added)"
+        yield pen(f"rows of {_printable(line['table'])}{side}: {', '.join(parts)}{how}", bold=True)
+        if line["columns"]:
+            counted = (f"{_printable(name)} in {n:,}" for name, n in line["columns"].items())
+            yield f"    changed: {', '.join(counted)}"
+        for item in line["sample"][:_SHOWN_ROWS]:
+            yield _row_line(item, pen)
+        if len(line["sample"]) > _SHOWN_ROWS:
+            yield "    ..."
+
+
+def _row_line(item: RowChange, pen: _Pen) -> str:
+    change = item["change"]
+    if change == "changed":
+        cells = (f"{_printable(name)} {_value(one)} -> {_value(two)}"
+                 for name, (one, two) in item["columns"].items())  # fmt: skip
+    else:
+        cells = (f"{_printable(name)}={_value(value)}" for name, value in item["row"].items())
+    key = ", ".join(f"{_printable(name)}={_value(value)}" for name, value in item["key"].items())
+    head = (
+        f"    {_SIGNS[change]} {key}: " if key and change == "changed" else f"    {_SIGNS[change]} "
+    )
+    return pen(head + ", ".join(cells), _COLORS[change])
 
 
 def _value(value: Value) -> str:

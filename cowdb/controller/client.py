@@ -8,6 +8,7 @@ from urllib.parse import quote
 from cowdb.controller.transport import Report, Transport, quiet
 from cowdb.wire import (
     BranchInfo,
+    ChangesInfo,
     Finding,
     Mode,
     OperationInfo,
@@ -77,6 +78,11 @@ class Host:
     def doctor(self, *, repair: bool = False) -> list[Finding]:
         body = {"repair": repair}
         return cast(list[Finding], self._call("POST", _path("doctor"), body, quiet))
+
+    def changes(self, first: str, other: str) -> ChangesInfo:
+        """Where two branches can differ; call it when the snapshots to compare are taken."""
+        body = {"first": first, "other": other}
+        return cast(ChangesInfo, self._call("POST", _path("changes"), body, quiet))
 
     def pools(self) -> list[PoolInfo]:
         return cast(list[PoolInfo], self._call("GET", _path("pools"), None, quiet))

@@ -140,6 +140,7 @@ class Branches:
             id=branch_id,
             name=request.name,
             snapshot=snapshot.id,
+            base=snapshot.settled or snapshot.id,
             state="creating",
             cluster=Cluster(
                 id=branch_id,
@@ -217,9 +218,10 @@ class Branches:
         before = time.perf_counter()
         branch_id = self._owned(name, caller, f"reset branch {name!r}").id
         attempt = Attempt(report=report)
-        fresh_volume = new_id("br")
+        fresh_volume, base = new_id("br"), ""
 
         def prepare(tx: Transaction) -> Intent:
+            nonlocal base
             branch = _existing(tx, branch_id)
             require_ready(branch, f"branch {name!r}")
             _refuse_protected(branch)
@@ -228,6 +230,7 @@ class Branches:
             if self._context.pools.get(branch.cluster.pool).clones_depend:
                 refuse_dependents(tx, branch.id, f"branch {branch.name!r}", "be reset")
             self._context.pools.require_room(snapshot.pool)
+            base = snapshot.settled or snapshot.id
             tx.branches.put(replace(branch, state="resetting"))
             fresh = replace(branch.cluster, volume=fresh_volume, wanted="running")
             return Intent("branch reset", name, branch_id,
@@ -240,7 +243,7 @@ class Branches:
                 branch.cluster, volume=fresh_volume, wanted="running", process=done.process
             )
             took = timings(done.timings, (time.perf_counter() - before) * 1000)
-            tx.branches.put(replace(branch, cluster=cluster, timings=took))
+            tx.branches.put(replace(branch, cluster=cluster, base=base, timings=took))
 
         with self._context.claims.hold(branch_id, name):
             self._context.operations.resume(branch_id)

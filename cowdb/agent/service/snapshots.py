@@ -139,6 +139,7 @@ class Snapshots:
             pool=pool,
             data=data,
             parts=parts,
+            origin=cluster.volume if cluster else "",
             mode=mode,
             consistency="crash-consistent",
             implicit=name.startswith("_"),

@@ -19,11 +19,20 @@ import btrfsutil
 
 from cowdb.agent.storage import subvolume
 from cowdb.agent.storage.btrfs_tree import filesystem_of, written_bytes
+from cowdb.agent.storage.changed import changed_ranges
 from cowdb.agent.storage.directory import TREE, Layout, Record
 from cowdb.agent.storage.fiemap import own_bytes_beneath
 from cowdb.agent.storage.kernel import syncfs, translated
 from cowdb.agent.storage.origin import refuse_holes, resolved
-from cowdb.agent.storage.protocol import Enclosure, Mark, Part, Space, Volume, VolumeId
+from cowdb.agent.storage.protocol import (
+    ChangedRange,
+    Enclosure,
+    Mark,
+    Part,
+    Space,
+    Volume,
+    VolumeId,
+)
 from cowdb.errors import StorageError, UnsoundError
 
 _NO_PARENT = bytes(16)
@@ -107,6 +116,27 @@ class BtrfsPool:
                 return written_bytes(fd, since=born)
             finally:
                 os.close(fd)
+
+    def changed(self, volume: VolumeId, since: VolumeId) -> Sequence[ChangedRange]:
+        with self._layout.present() as base, translated(f"volume {volume!r} cannot be searched"):
+            born = self._born(base, since)
+            tree, _ = self._layout.tree(base, volume)
+            fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                syncfs(fd)  # what is only in the page cache has no extent yet
+                return changed_ranges(fd, since=born)
+            finally:
+                os.close(fd)
+
+    def _born(self, base: Path, volume: VolumeId) -> int:
+        """The first transaction that can have written into a volume after it was made."""
+        tree, _ = self._layout.tree(base, volume)
+        fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            info = btrfsutil.subvolume_info(fd)
+        finally:
+            os.close(fd)
+        return 0 if info.parent_uuid == _NO_PARENT else int(info.otransid) + 1
 
     def enclose(self, paths: Sequence[Path]) -> Enclosure:
         real = [resolved(path) for path in paths]

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import NewType, Protocol
+from typing import NewType, Protocol, runtime_checkable
 
 VolumeId = NewType("VolumeId", str)
 """1 to 100 characters of [a-z0-9-], chosen by the agent, unique in the pool for ever."""
@@ -137,6 +137,34 @@ class Measures(Protocol):
     def used_bytes(self, volume: VolumeId) -> int:
         """Bytes that would come back if this volume alone were destroyed now, as well as the
         filesystem can say."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedRange:
+    """Bytes of one file that were written.
+
+    :param path: relative to the volume's tree.
+    """
+
+    path: PurePosixPath
+    start: int
+    length: int
+
+
+@runtime_checkable
+class ReportsChangedBlocks(Protocol):
+    """A power that not every driver has: what was written, without reading it."""
+
+    def changed(self, volume: VolumeId, since: VolumeId) -> Sequence[ChangedRange]:
+        """What is in the files of `volume` and was not yet in them when `since` was made.
+
+        :param since: the volume itself, or one that it descends from through clones and
+            snapshots: its first moment is meant, so nothing that its origin held is reported.
+
+        May report too much, never too little, of what is there now; the part of a file beyond its
+        end (after a truncation) is not there. What the volume's writers have not given to the
+        kernel is not seen; what they have is flushed first.
+        """
 
 
 class Pool(Storage, Measures, Protocol):

@@ -1,15 +1,16 @@
 """Compares databases: reads every side at once, then lets the pure halves find what differs.
 
-Each side is read in one repeatable read transaction. Comparing rows will join here: it takes the
-same transaction, and gives `rows` and a `method` for each table.
+Each side is read in one repeatable read transaction, which stays open until its rows have been
+compared in the same snapshot: schema, counts and rows speak of one instant.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,10 +19,11 @@ import psycopg
 from cowdb.controller.diff.catalog.reader import read_schema
 from cowdb.controller.diff.catalog.unmodelled import read_notes
 from cowdb.controller.diff.counts import Counted, Counting, compare_counts
-from cowdb.controller.diff.model import Progress, Report, Schema, Side, Wanted
+from cowdb.controller.diff.model import Changes, Method, Progress, Report, Schema, Side, Wanted
+from cowdb.controller.diff.rows.compare import Compared, Instant, compare_rows
 from cowdb.controller.diff.schema import compare_sides
 from cowdb.controller.diff.scope import chosen_part
-from cowdb.controller.diff.session import Connections, connected, redacted
+from cowdb.controller.diff.session import Connections, connected, redacted, translated
 from cowdb.errors import InvalidError
 
 _CLUSTER = "roles, their settings and memberships, and tablespaces: they belong to the whole server"
@@ -37,11 +39,16 @@ class Read:
     notes: Sequence[str]
     major: int
     timings_ms: dict[str, float]
+    instant: Instant
 
 
-def compare(sides: Sequence[Side], what: Wanted, progress: Progress | None = None) -> Report:
+def compare(
+    sides: Sequence[Side], what: Wanted, progress: Progress | None = None,
+    changes: Changes | None = None,
+) -> Report:  # fmt: skip
     """Every other side against the first; no side is written to.
 
+    :param changes: asks the host where two branches can differ, so that only that is read.
     :param progress: called from several threads, but never from two at once.
     :raises InvalidError: fewer than two sides, two of one name, or an impossible connection string.
     :raises ServerError: a side cannot be reached or read; the message names it.
@@ -50,8 +57,16 @@ def compare(sides: Sequence[Side], what: Wanted, progress: Progress | None = Non
     started = time.perf_counter()
     sides = [replace(side, label=redacted(side.label)) for side in sides]
     _check(sides)
-    reads = _read_all(sides, what, _Meter(progress, len(sides), what))
-    report = _report([side.label for side in sides], what, reads)
+    meter = _Meter(progress, len(sides), what)
+    connections = Connections()
+    with ExitStack() as stack:
+        reads = _read_all(sides, what, connections, meter, stack)
+        began = time.perf_counter()
+        rows = _compare_rows(reads, what, connections, meter, changes)
+        row_ms = _since(began)
+    report = _report([side.label for side in sides], what, reads, rows)
+    if what.rows:
+        report["timings_ms"]["rows"] = row_ms
     report["timings_ms"]["total"] = _since(started)
     return report
 
@@ -72,7 +87,7 @@ class _Meter:
         self._lock = threading.Lock()
         self._progress = progress
         self._done = 0
-        self._total = sides * (what.schema + what.counts)
+        self._total = sides * (what.schema + what.counts) + (sides - 1) * what.rows
 
     def step(self, text: str) -> None:
         with self._lock:
@@ -81,10 +96,12 @@ class _Meter:
                 self._progress(text, self._done, self._total)
 
 
-def _read_all(sides: Sequence[Side], what: Wanted, meter: _Meter) -> list[Read]:
-    connections = Connections()
+def _read_all(
+    sides: Sequence[Side], what: Wanted, connections: Connections, meter: _Meter, stack: ExitStack
+) -> list[Read]:
+    """:param stack: keeps the connections, and so the snapshots."""
     with ThreadPoolExecutor(len(sides), thread_name_prefix="cowdb-diff") as pool:
-        futures = [pool.submit(_read, side, what, connections, meter) for side in sides]
+        futures = [pool.submit(_read, side, what, connections, meter, stack) for side in sides]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
             _raise_first(futures)
@@ -101,14 +118,17 @@ def _raise_first(futures: Sequence[Future[Read]]) -> None:
             raise error
 
 
-def _read(side: Side, what: Wanted, connections: Connections, meter: _Meter) -> Read:
+def _read(
+    side: Side, what: Wanted, connections: Connections, meter: _Meter, stack: ExitStack
+) -> Read:
     timings: dict[str, float] = {}
     schema: Schema = {}
     notes: list[str] = []
     counted = Counted({}, {}, {})
     started = time.perf_counter()
-    with connected(side, connections) as conn:
-        timings["connect"] = _since(started)
+    conn = stack.enter_context(connected(side, connections))
+    timings["connect"] = _since(started)
+    with translated(side):
         if what.schema:
             started = time.perf_counter()
             schema, unread = _catalog(conn)
@@ -121,8 +141,41 @@ def _read(side: Side, what: Wanted, connections: Connections, meter: _Meter) -> 
             counted = Counting(side, connections, what.tables).run(conn)
             timings["counts"] = _since(started)
             meter.step(f"counts of {side.label}")
-        conn.rollback()
-        return Read(schema, counted, notes, conn.info.server_version // 10000, timings)
+        snapshot = ""
+        if what.rows:
+            ((snapshot,),) = conn.execute("SELECT pg_export_snapshot()").fetchall()
+    major = conn.info.server_version // 10000
+    return Read(schema, counted, notes, major, timings, Instant(side, snapshot))
+
+
+def _compare_rows(
+    reads: Sequence[Read], what: Wanted, connections: Connections, meter: _Meter,
+    changes: Changes | None,
+) -> list[Compared]:  # fmt: skip
+    """Every other side's rows against the first's. The host is asked for the changed blocks only
+    now: the snapshots are taken, so everything that they see is flushed and reported."""
+    if not what.rows:
+        return []
+    done = []
+    first = reads[0].instant
+    for read in reads[1:]:
+        side = read.instant.side
+        where, why = _where(first.side, side, changes)
+        with translated(side):
+            compared = compare_rows(first, read.instant, what.tables, connections, where)
+        if why:
+            compared.partly.append(f"changed blocks: everything was read, since {why}")
+        done.append(compared)
+        meter.step(f"rows of {side.label}")
+    return done
+
+
+def _where(
+    first: Side, other: Side, changes: Changes | None
+) -> tuple[Mapping[str, Sequence[Sequence[int]]] | None, str]:
+    if changes is None or first.branch is None or other.branch is None:
+        return None, ""
+    return changes(first.branch, other.branch)
 
 
 def _catalog(conn: psycopg.Connection[Any]) -> tuple[Schema, list[str]]:
@@ -139,31 +192,38 @@ def _catalog(conn: psycopg.Connection[Any]) -> tuple[Schema, list[str]]:
     return read_schema(conn)
 
 
-def _report(labels: Sequence[str], what: Wanted, reads: Sequence[Read]) -> Report:
+def _report(
+    labels: Sequence[str], what: Wanted, reads: Sequence[Read], rows: Sequence[Compared]
+) -> Report:
     changes = compare_sides([chosen_part(read.schema, what.tables) for read in reads], labels)
     counts = compare_counts([read.counted for read in reads])
-    uncounted = any(read.counted.failed for read in reads)
+    unread = any(read.counted.failed for read in reads) or any(item.failed for item in rows)
     same = all(len(set(line["counts"])) == 1 for line in counts)
+    lines = [line for item in rows for line in item.rows]
+    method: dict[str, Method] = {line["table"]: "full-scan" for line in counts}
+    for item in rows:
+        method |= item.method
     return {
         "sides": list(labels),
-        "identical": not changes and same and not uncounted,
+        "identical": not changes and same and not unread and not lines,
         "schema": changes,
         "counts": counts,
-        "rows": [],
-        "method": {line["table"]: "full-scan" for line in counts},
-        "not_compared": _not_compared(labels, what, reads),
+        "rows": lines,
+        "method": method,
+        "not_compared": _not_compared(labels, what, reads, rows),
         "timings_ms": _slowest(reads),
     }
 
 
-def _not_compared(labels: Sequence[str], what: Wanted, reads: Sequence[Read]) -> list[str]:
+def _not_compared(
+    labels: Sequence[str], what: Wanted, reads: Sequence[Read], rows: Sequence[Compared]
+) -> list[str]:
     lines = ["schema: not asked for"] if not what.schema else []
     lines += ["numbers of rows: not asked for"] if not what.counts else []
-    lines.append(
-        "row contents: this version compares numbers of rows only"
-        if what.rows
-        else "row contents: not asked for"
-    )
+    lines += ["row contents: not asked for"] if not what.rows else []
+    for label, item in zip(labels[1:], rows, strict=False):
+        lines += [f"{label}: rows of {name}: {why}" for name, why in sorted(item.failed.items())]
+        lines += [f"{label}: {note}" for note in item.partly]
     if what.tables:
         lines.append(f"whatever does not belong to a table that matches {', '.join(what.tables)}")
     majors = sorted({read.major for read in reads})

@@ -5,9 +5,9 @@ Pure and light: rendering a report imports this module and no database driver.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, NotRequired, TypeAlias, TypedDict
 
 Value: TypeAlias = str | int | float | bool | list[str] | None
 Change = Literal["added", "removed", "changed"]
@@ -48,6 +48,8 @@ class Side:
 
     label: str
     dsn: str = field(repr=False)
+    branch: str | None = None
+    """The branch's name, where the host's agent knows this database as one."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,10 @@ class Wanted:
     counts: bool = True
     rows: bool = False
     tables: tuple[str, ...] = ()
+
+
+Changes: TypeAlias = Callable[[str, str], tuple[Mapping[str, Sequence[Sequence[int]]] | None, str]]
+"""Asks the host where two branches can differ: block ranges by relation file, or None and why."""
 
 
 class PropertyChange(TypedDict):
@@ -95,12 +101,32 @@ class TableCounts(TypedDict):
     exact: bool
 
 
+class RowChange(TypedDict):
+    """One row; values as their type's output function prints them, None for null."""
+
+    change: Change
+    key: dict[str, str | None]
+    row: NotRequired[dict[str, str | None]]
+    """Of an added or removed row: all its values."""
+    columns: NotRequired[dict[str, list[str | None]]]
+    """Of a changed row: the columns that differ, each with both values."""
+
+
 class RowChanges(TypedDict):
+    """One table whose rows differ, seen from the first side: `added` rows are only on the other."""
+
     table: str
+    side: str
+    """The side that differs from the first one."""
+    key: list[str]
+    """The columns that rows were matched by; empty where they were compared as a multiset."""
     added: int
     removed: int
     changed: int
-    sample: list[dict[str, object]]
+    columns: dict[str, int]
+    """In how many of the changed rows each column differs."""
+    sample: list[RowChange]
+    """The first few, in an order that says nothing."""
 
 
 class Report(TypedDict):

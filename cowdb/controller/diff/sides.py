@@ -31,18 +31,19 @@ def _side(connect: Connect, name: str, stack: ExitStack, report: Report) -> Side
     ref = parse_ref(name)
     if ref.snapshot is not None:
         branch = stack.enter_context(throw_away(connect, name, "diff", hidden=True, report=report))
-        return Side(name, branch["dsn"])
+        return Side(name, branch["dsn"], branch["name"])
     with connect() as client:
         try:
             found_branch = client.branches.show(name)
             dsn: str | None = found_branch["dsn"]
             state = found_branch["state"]
+            branch_name: str | None = name
         except NotFoundError:
             found = client.sources.show(name)
-            dsn, state = found["dsn"], found["state"]
+            dsn, state, branch_name = found["dsn"], found["state"], None
     if dsn is None or state != "running":
         raise ConflictError(f"{name!r} is {state}", hint=f"cowdb branch start {name}")
-    return Side(name, dsn)
+    return Side(name, dsn, branch_name)
 
 
 def _label(url: str) -> str:
