@@ -275,7 +275,7 @@ def draw(results: Results) -> Figure | None:
     made, (left, right) = chart.figure(
         "What a snapshot, a clone and a branch cost on each filesystem",
         "Left: median time as a part of a plain copy with a start on the same filesystem, "
-        "logarithmic, less is better.   Right: a chain of branches of branches.",
+        "less is better.   Right: a chain of branches of branches. Both logarithmic.",
         (1.45, 1), (13.5, 6.2),
     )  # fmt: skip
     _draw_operations(left, results)
@@ -322,6 +322,10 @@ def _draw_chain(ax: Axes, results: Results) -> None:
         ax.plot(depths, [time / copy for time in times], color=color, linewidth=0, marker="o",
                 markersize=3, alpha=0.35)  # fmt: skip
         ax.plot(depths, smooth, color=color, linewidth=2.2)
-    ax.set_ylim(bottom=0)
+    ax.set_yscale("log")
+    ax.minorticks_off()
+    low, high = ax.get_ylim()
+    ticks = [tick for tick in (1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0, 3.0) if low < tick < high]
+    ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set_xlabel("depth in the chain")
     ax.set_ylabel("snapshot + clone, part of a plain copy with a start")
