@@ -225,16 +225,21 @@ def _how(results: Results) -> str:
         "and pgbench made, on a new filesystem of 6 GiB in a sparse file.",
         "A *copy* is `cp -a --reflink=never` of that directory on the same filesystem, a start "
         "and an answered query: what every other figure is compared with, since the ratio says "
-        "more than the time. Nobody waits for the disk at its end.",
+        "more than the time. Nobody waits for the disk at its end, and XFS, which allocates when it "
+        "writes out, hardly begins to pay before it: its parts of a copy look large for that.",
         "Snapshot and the rest: one after the other, the source's server stopped. \"Just "
         'written" are random bytes in a file of the source, which the snapshot must write out.',
         "Space is what the filesystem counts as used after a sync, metadata included, twice where "
         "it keeps two copies; \"free\" is what the driver tells the agent, in which btrfs rounds "
-        "by chunks. Started branches: started, asked one thing, stopped.",
+        "by chunks. Started branches: started, asked one thing, stopped; where the source's WAL "
+        "happened to be near the end of a segment, each begins a new one, of 16 MiB.",
         f"TPS: pgbench with two clients on the source, which has a snapshot, and on a clone, "
         f"taking turns, {_settings(settings['tps_settings'])}, fsync on: both write to blocks "
         "that are shared, so both pay for copy-on-write.",
-        "Chain: each branch is a snapshot of the one before and a clone of that. "
+        "Chain: each branch is a snapshot of the one before and a clone of that. It comes after "
+        "the TPS runs, whose random writes have left the root's files in many extents: a reflink "
+        "copies their records one by one, so that on XFS each link of the chain costs much more "
+        "than the snapshot and the clone above, which were of files freshly loaded. "
         + "; ".join(_written(facts) for facts in results["databases"])
         + ". Point reads: the same random rows by primary key, at both ends of the chain, by a "
         "server just started; \"first\" after the files were dropped from the page cache (ZFS "
