@@ -225,14 +225,14 @@ def _how(results: Results) -> str:
         "and pgbench made, on a new filesystem of 6 GiB in a sparse file.",
         "A *copy* is `cp -a --reflink=never` of that directory on the same filesystem, a start "
         "and an answered query: what every other figure is compared with, since the ratio says "
-        "more than the time. Nobody waits for the disk at its end, and XFS, which allocates when it "
-        "writes out, hardly begins to pay before it: its parts of a copy look large for that.",
+        "more than the time. Nobody waits for the disk at its end, so a filesystem that writes "
+        "out late has a quick copy, and its parts of a copy look large.",
         "Snapshot and the rest: one after the other, the source's server stopped. \"Just "
         'written" are random bytes in a file of the source, which the snapshot must write out.',
         "Space is what the filesystem counts as used after a sync, metadata included, twice where "
         "it keeps two copies; \"free\" is what the driver tells the agent, in which btrfs rounds "
-        "by chunks. Started branches: started, asked one thing, stopped; where the source's WAL "
-        "happened to be near the end of a segment, each begins a new one, of 16 MiB.",
+        "by chunks. Started branches: started, asked one thing, stopped; where that "
+        "is 16 MiB more, each probably had to begin a new segment of WAL.",
         f"TPS: pgbench with two clients on the source, which has a snapshot, and on a clone, "
         f"taking turns, {_settings(settings['tps_settings'])}, fsync on: both write to blocks "
         "that are shared, so both pay for copy-on-write.",
