@@ -1,6 +1,7 @@
 """`python -m bench SCENARIO [options]`: run a scenario, keep its JSON, print and draw it.
 
     RESULTS/<scenario>.json       machine, parameters, raw samples, summary, claims
+    RESULTS/<scenario>-<part>.json  where a scenario is run part by part, and told from all of them
     DOCS/<scenario>.md .svg .png  made from that JSON alone (`--report-only` makes them again)
 
 Everything that a run makes is removed, also after Ctrl-C or SIGTERM. Exit status: 0 every claim
@@ -20,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from bench import chart
-from bench.record import Results
+from bench.record import Results, merged
 from bench.scenarios import Say, Scenario, find
 
 HERE = Path(__file__).resolve().parent
@@ -38,9 +39,12 @@ def parser(scenarios: dict[str, Scenario]) -> argparse.ArgumentParser:
                              help="tiny and few: tries the harness, measures nothing")  # fmt: skip
         command.add_argument("--report-only", action="store_true",
                              help="make page and picture from the JSON that is there")  # fmt: skip
+        command.add_argument("--json-only", action="store_true",
+                             help="keep the JSON, and tell nothing")  # fmt: skip
         command.add_argument("--results", type=Path, default=HERE / "results", metavar="DIR")
         command.add_argument("--docs", type=Path, metavar="DIR",
                              help="default docs/bench; with --quick nowhere")  # fmt: skip
+        command.set_defaults(part=None)
         scenario.add_options(command)
     return found
 
@@ -49,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scenarios = find()
     options = parser(scenarios).parse_args(arguments)
     scenario = scenarios[options.scenario]
-    kept = options.results / f"{options.scenario}{'-quick' if options.quick else ''}.json"
+    suffix = "-quick.json" if options.quick else ".json"
+    stem = f"{options.scenario}-{options.part}" if options.part else options.scenario
+    kept = options.results / f"{stem}{suffix}"
     docs = options.docs or (None if options.quick else HERE.parent / "docs/bench")
     if options.report_only:
         results: Results = json.loads(kept.read_text())
@@ -66,6 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 130
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(results, indent=1) + "\n")
+    if options.json_only:
+        return 0
+    if options.part:
+        parts = [options.results / f"{options.scenario}-{part}{suffix}" for part in scenario.PARTS]
+        results = merged([json.loads(path.read_text()) for path in parts if path.exists()])
     print(scenario.table(results))
     print(f"\n{kept}")
     if docs is not None:

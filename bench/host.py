@@ -17,23 +17,53 @@ import psutil
 
 from cowdb.agent.storage.kernel import syncfs
 from tests.agenthost import AgentHost, agent_host
+from tests.loopfs import mounted, zpool_of
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
 def bench_host(size: int) -> Iterator[AgentHost]:
     """:param size: bytes that the pool may grow to; the loop file is sparse."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with _signals_restored():
         with agent_host("btrfs", size=size, reap_interval=1.0) as host:
             try:
                 yield host
             finally:
-                for number in before:  # an impatient second Ctrl-C must not stop the cleaning up
-                    signal.signal(number, signal.SIG_IGN)
+                _deaf()
                 _clear(host)
+
+
+@contextlib.contextmanager
+def bench_filesystem(kind: str, size: int) -> Iterator[tuple[Path, str]]:
+    """A new filesystem without an agent: its mount point, and what a pool on it is called.
+
+    :param kind: "btrfs", "xfs" or "zfs".
+    """
+    with _signals_restored():
+        with mounted(kind, size) as mountpoint:
+            try:
+                yield (mountpoint, f"zfs:{zpool_of(mountpoint)}/pool" if kind == "zfs"
+                       else str(mountpoint / "pool"))  # fmt: skip
+            finally:
+                _deaf()
+                _end_all(mountpoint)
+
+
+@contextlib.contextmanager
+def _signals_restored() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    try:
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _deaf() -> None:
+    """An impatient second Ctrl-C must not stop the cleaning up."""
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _clear(host: AgentHost) -> None:

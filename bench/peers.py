@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -47,12 +47,14 @@ class Server:
     """A plain server, reached over a Unix socket by its superuser without a password.
 
     :param room: holds the socket, pg_hba.conf and the log.
+    :param settings: by which it runs.
     """
 
     bindir: Path
     datadir: Path
     room: Path
     process: subprocess.Popen[bytes] | None = None
+    settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
 
     @property
     def owner(self) -> tuple[int, int]:
@@ -67,7 +69,7 @@ class Server:
         fixed = {"listen_addresses": "", "unix_socket_directories": str(self.room),
                  "hba_file": str(hba), "port": "5432"}  # fmt: skip
         words = [str(self.bindir / "postgres"), "-D", str(self.datadir)]
-        for name, value in {**SETTINGS, **fixed}.items():
+        for name, value in {**self.settings, **fixed}.items():
             words += ["-c", f"{name}={value}"]
         with (self.room / "log").open("ab") as log:
             self.process = self.spawn(words, stdout=log, stderr=log, cwd=self.datadir)
@@ -136,7 +138,7 @@ def staged(
         room.mkdir()
         os.chown(room, owner.st_uid, owner.st_gid)
         _copy_tree(origin, place / "data")
-        _drop_spare_wal(bindir, place / "data")
+        drop_spare_wal(bindir, place / "data")
         server = Server(bindir, place / "data", room)
         try:
             yield Stage(server, place, database, query, expected)
@@ -144,7 +146,7 @@ def staged(
             server.stop()
 
 
-def _drop_spare_wal(bindir: Path, datadir: Path) -> None:
+def drop_spare_wal(bindir: Path, datadir: Path) -> None:
     """Loading left up to a gigabyte of recycled WAL segments, which a copy need not carry; after
     a clean shutdown only the segment of its checkpoint counts."""
     shown = subprocess.run([bindir / "pg_controldata", datadir], env={"LC_ALL": "C"}, text=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
@@ -83,3 +84,18 @@ def look_up(results: Results, database: str, method: str, measure: str) -> Summa
         if (item["database"], item["method"], item["measure"]) == (database, method, measure):
             return summarise(item["ms"])
     return None
+
+
+def merged(parts: Sequence[Results]) -> Results:
+    """The results of a scenario's parts as one; machine, parameters and conditions are the first
+    part's, and what differs is in each of the `databases`."""
+    if not parts:
+        raise ValueError("no results to merge")
+    return {
+        **parts[0],
+        "databases": [item for part in parts for item in part["databases"]],
+        "samples": [item for part in parts for item in part["samples"]],
+        "summary": [item for part in parts for item in part["summary"]],
+        "ratios": [item for part in parts for item in part["ratios"]],
+        "claims": [item for part in parts for item in part["claims"]],
+    }

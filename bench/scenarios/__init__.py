@@ -19,9 +19,13 @@ Say = Callable[[str], None]
 
 class Scenario(Protocol):
     """What a scenario's module offers. `run` measures and leaves nothing behind, however it ends;
-    everything else is made from the results alone."""
+    everything else is made from the results alone.
+
+    PARTS: where one run measures one part only, the parts' names; `add_options` then sets
+    `options.part`, and the rest is told from the merged results of all parts. Else empty."""
 
     HELP: str
+    PARTS: tuple[str, ...]
 
     def add_options(self, parser: argparse.ArgumentParser) -> None: ...
     def run(self, options: argparse.Namespace, say: Say) -> Results: ...

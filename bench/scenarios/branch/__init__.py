@@ -12,8 +12,9 @@ from bench.scenarios.branch.measure import run
 from bench.scenarios.branch.story import draw, page, table
 
 HELP = "make a branch, and the same by dump, by copy and by template, for several database sizes"
+PARTS: tuple[str, ...] = ()
 
-__all__ = ["HELP", "add_options", "draw", "page", "run", "table"]
+__all__ = ["HELP", "PARTS", "add_options", "draw", "page", "run", "table"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
