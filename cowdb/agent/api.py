@@ -22,6 +22,7 @@ from cowdb.agent.service.branches import Branches
 from cowdb.agent.service.context import Context
 from cowdb.agent.service.doctor import Doctor
 from cowdb.agent.service.hostpools import HostPools
+from cowdb.agent.service.rebuild import Rebuild
 from cowdb.agent.service.snapshots import Snapshots
 from cowdb.agent.service.sources import Sources
 from cowdb.errors import CowdbError, InvalidError, NotFoundError
@@ -47,6 +48,7 @@ class Api:
         self.branches = Branches(context, self.snapshots)
         self.pools = HostPools(context)
         self.doctor = Doctor(context)
+        self.rebuild = Rebuild(context)
         self.routes = self._routes()
 
     def _routes(self) -> tuple[Route, ...]:
@@ -64,6 +66,9 @@ class Api:
             Route("POST", "/doctor", "Compare what was meant with what is", requests.Repair,
                   list[Finding],
                   lambda call: self.doctor.examine(call.caller, repair=call.body.repair)),
+            Route("POST", "/doctor/rebuild", "Make the store anew from what the pools hold",
+                  requests.Rebuild, list[Finding],
+                  lambda call: self.rebuild.run(call.body.pools, call.caller)),
             Route("GET", "/pools", "The pools of this host", None, list[PoolInfo],
                   lambda call: self.pools.listing()),
             Route("POST", "/pools", "Make a pool", requests.InitPool, PoolInfo,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, cast
 from urllib.parse import quote
 
@@ -77,6 +78,11 @@ class Host:
     def doctor(self, *, repair: bool = False) -> list[Finding]:
         body = {"repair": repair}
         return cast(list[Finding], self._call("POST", _path("doctor"), body, quiet))
+
+    def rebuild(self, pools: Sequence[str] = ()) -> list[Finding]:
+        """:param pools: directories, or zfs:POOL/DATASET; none for where `cowdb init` makes one."""
+        body = {"pools": list(pools)}
+        return cast(list[Finding], self._call("POST", _path("doctor", "rebuild"), body, quiet))
 
     def pools(self) -> list[PoolInfo]:
         return cast(list[PoolInfo], self._call("GET", _path("pools"), None, quiet))

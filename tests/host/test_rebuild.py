@@ -1,0 +1,134 @@
+"""A store that was lost is made again from nothing but the pool, on each filesystem."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from tests.agenthost import AgentHost
+from tests.host.usecase import ROWS, count, listener, seeded
+
+LOST = {"timings_ms", "quarantined", "used_bytes"}  # used_bytes is measured anew each time
+
+
+def test_a_rebuilt_store_knows_everything_again(any_host: AgentHost) -> None:
+    host = any_host
+    state = _rich_state(host)
+    before = _listings(host)
+    _lose_store(host)
+    assert host.json("branch", "list") == []
+    findings = _rebuild(host)
+    assert not [item for item in findings if item["level"] == "problem"], findings
+    assert _listings(host) == before
+    assert count(host, state["one"]["dsn"]) == ROWS + 1
+    assert count(host, state["two"]["dsn"]) == ROWS + 2
+    assert count(host, state["main"]["dsn"]) == ROWS
+    assert not [item for item in host.json("doctor") if item["level"] == "problem"]
+    # What was restored is no mere list: it is kept, works, and makes new things.
+    host.error("branch", "rm", "kept", status=5)
+    host.json("branch", "start", "idle")
+    assert count(host, state["idle"]["dsn"]) == ROWS
+    host.json("branch", "reset", "two")
+    assert count(host, state["two"]["dsn"]) == ROWS + 1
+    host.json("branch", "create", "three", "--from", "main@one")
+    host.error("branch", "create", "one", "--from", "main", status=5)  # the name is taken again
+    assert "not empty" in host.error("doctor", "--rebuild", *_pool(host), status=5)["message"]
+
+
+def test_passwords_are_set_again_when_the_key_was_lost(any_host: AgentHost) -> None:
+    host = any_host
+    seeded(host)
+    host.json("branch", "create", "up", "--from", "main")
+    host.json("branch", "create", "down", "--from", "main")
+    host.json("branch", "stop", "down")
+    old = host.json("branch", "show", "up")["dsn"]
+    _lose_store(host, key=True)
+    _rebuild(host)
+    up, down = host.json("branch", "show", "up"), host.json("branch", "show", "down")
+    assert up["dsn"] != old
+    assert count(host, up["dsn"]) == ROWS
+    assert down["state"] == "stopped"
+    host.json("branch", "start", "down")
+    assert count(host, down["dsn"]) == ROWS
+
+
+def test_a_port_that_somebody_took_is_replaced(host: AgentHost) -> None:
+    seeded(host)
+    made = host.json("branch", "create", "a", "--from", "main")
+    host.json("branch", "stop", "a")
+    _lose_store(host)
+    with listener(made["port"]):
+        findings = _rebuild(host)
+        assert any(str(made["port"]) in item["message"] for item in findings)
+        now = host.json("branch", "start", "a")
+        assert now["port"] != made["port"]
+        assert count(host, now["dsn"]) == ROWS
+
+
+def test_incomplete_and_unmarked_volumes_are_reported(host: AgentHost) -> None:
+    seeded(host)
+    host.json("branch", "create", "a", "--from", "main")
+    (host.pool / "staging" / "br-half").mkdir()
+    _lose_store(host)
+    findings = _rebuild(host, status=1)
+    orphans = [item for item in findings if item["level"] == "problem"]
+    assert ["br-half" in item["subject"] for item in orphans] == [True]
+    host.json("doctor", "--repair")
+    assert not (host.pool / "staging" / "br-half").exists()
+    assert [item["name"] for item in host.json("branch", "list")] == ["a"]
+
+
+def test_without_a_pool_it_says_so(host: AgentHost) -> None:
+    _lose_store(host)
+    error = host.error("doctor", "--rebuild", "--pool", "/nowhere", status=1)
+    assert "there is no pool at /nowhere" in error["message"]
+    assert "there is no pool" in host.error("doctor", "--rebuild", status=1)["message"]
+    host.error("doctor", "--pool", str(host.pool), status=2)
+    _rebuild(host)
+
+
+def _rich_state(host: AgentHost) -> dict[str, Any]:
+    state = {"main": seeded(host)}
+    host.json("snapshot", "create", "main@one", "--settle")
+    host.json("snapshot", "create", "main@two", "--mode", "stop", "--settle")
+    host.json("snapshot", "protect", "main@one")
+    state["one"] = host.json("branch", "create", "one", "--from", "main@one")
+    host.sql(state["one"]["dsn"], "insert into t values (1001)")
+    state["two"] = host.json("branch", "create", "two", "--from", "one")
+    host.sql(state["two"]["dsn"], "insert into t values (1002)")
+    state["idle"] = host.json("branch", "create", "idle", "--from", "main@one", "--ttl", "2h")
+    host.json("branch", "stop", "idle")
+    host.json("branch", "create", "kept", "--from", "main")  # of an implicit, raw snapshot
+    host.json("branch", "protect", "kept")
+    host.json("branch", "create", "again", "--from", "main@two")
+    host.json("branch", "reset", "again")
+    host.json("snapshot", "create", "two@late", "--settle")
+    return state
+
+
+def _listings(host: AgentHost) -> dict[str, list[dict[str, Any]]]:
+    def listing(kind: str) -> list[dict[str, Any]]:
+        return [{key: value for key, value in item.items() if key not in LOST}
+                for item in host.json(kind, "list")]  # fmt: skip
+
+    return {kind: listing(kind) for kind in ("source", "snapshot", "branch")}
+
+
+def _lose_store(host: AgentHost, *, key: bool = False) -> None:
+    """:param key: with all else that the agent keeps beside it, too."""
+    host.stop_agent()
+    for path in (host.base / "state").glob("store.db*"):
+        path.unlink()
+    if key:
+        (host.base / "state/secret.key").unlink()
+        shutil.rmtree(host.base / "state/snapshots")
+    host.start_agent()
+
+
+def _pool(host: AgentHost) -> list[str]:
+    return ["--pool", host.pool_spec]
+
+
+def _rebuild(host: AgentHost, status: int = 0) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = host.json("doctor", "--rebuild", *_pool(host), status=status)
+    return found
