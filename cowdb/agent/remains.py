@@ -177,7 +177,11 @@ def _take_descendants(
             taken.add(volume.id)
         next_branches = [each for each in branches if each[2].snapshot in taken
                          and each[2].name not in names]  # fmt: skip
-        for _, _, branch in next_branches:
+        for each in list(next_branches):
+            branch = each[2]
+            if branch.name in names:
+                next_branches.remove(each)
+                continue
             remains.branches.append(branch)
             origins.add(branch.id)
             names.add(branch.name)

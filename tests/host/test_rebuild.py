@@ -78,6 +78,18 @@ def test_incomplete_and_unmarked_volumes_are_reported(host: AgentHost) -> None:
     assert [item["name"] for item in host.json("branch", "list")] == ["a"]
 
 
+def test_repair_does_not_take_a_lost_store_for_an_empty_host(host: AgentHost) -> None:
+    made = seeded(host)
+    host.json("branch", "create", "a", "--from", "main")
+    _lose_store(host)
+    host.json("init", *_pool(host))
+    findings = host.json("doctor", "--repair", status=1)
+    lost = [item for item in findings if "--rebuild" in item["repair"]]
+    assert len(lost) == 3  # the source, its snapshot, the branch
+    assert not [item for item in _rebuild(host) if item["level"] == "problem"]
+    assert count(host, made["dsn"]) == ROWS
+
+
 def test_without_a_pool_it_says_so(host: AgentHost) -> None:
     _lose_store(host)
     error = host.error("doctor", "--rebuild", "--pool", "/nowhere", status=1)

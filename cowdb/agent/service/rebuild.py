@@ -103,13 +103,20 @@ class Rebuild:
         yield from self._seal(remains)
         yield from _found(remains)
         for orphan in remains.orphans:
-            yield _orphaned(orphan)
+            yield self._orphaned(orphan)
         yield warning(
             "not known any more",
             "attached sources without a snapshot; the timings of all, and what was taken out of "
             "each copy before it first started",
             "cowdb source add NAME --attach DIR",
         )
+
+    def _orphaned(self, orphan: Orphan) -> Finding:
+        volume, repair = orphan.volume, "cowdb doctor --repair removes it"
+        if volume.complete:
+            repair += f"; its files are in {self._context.pools.get(orphan.pool).path(volume.id)}"
+        label = f"volume {volume.id} ({volume.mark.get('name', 'no name')})"
+        return problem(label, f"not taken up: {orphan.why}", repair)
 
     # --- snapshots -----------------------------------------------------------------------------
 
@@ -307,11 +314,3 @@ def _found(remains: Remains) -> Iterator[Finding]:
     for snapshot in remains.snapshots:
         if not snapshot.implicit:
             yield ok(f"snapshot {snapshot.parent_name}@{snapshot.name}", "found again")
-
-
-def _orphaned(orphan: Orphan) -> Finding:
-    name = orphan.volume.mark.get("name", "no name")
-    return problem(
-        f"volume {orphan.volume.id} ({name})", f"not taken up: {orphan.why}",
-        "cowdb doctor --repair removes it",
-    )  # fmt: skip
