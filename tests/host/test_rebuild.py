@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 from tests.agenthost import AgentHost
-from tests.host.usecase import ROWS, count, listener, seeded
-
-LOST = {"timings_ms", "quarantined", "used_bytes"}  # used_bytes is measured anew each time
+from tests.host.usecase import (
+    ROWS,
+    count,
+    listener,
+    listings,
+    lose_store,
+    pool_options,
+    rebuild,
+    seeded,
+)
 
 
 def test_a_rebuilt_store_knows_everything_again(any_host: AgentHost) -> None:
     host = any_host
     state = _rich_state(host)
-    before = _listings(host)
-    _lose_store(host)
+    before = listings(host)
+    lose_store(host)
     assert host.json("branch", "list") == []
-    findings = _rebuild(host)
+    findings = rebuild(host)
     assert not [item for item in findings if item["level"] == "problem"], findings
-    assert _listings(host) == before
+    assert listings(host) == before
     assert count(host, state["one"]["dsn"]) == ROWS + 1
     assert count(host, state["two"]["dsn"]) == ROWS + 2
     assert count(host, state["main"]["dsn"]) == ROWS
@@ -32,7 +38,9 @@ def test_a_rebuilt_store_knows_everything_again(any_host: AgentHost) -> None:
     assert count(host, state["two"]["dsn"]) == ROWS + 1
     host.json("branch", "create", "three", "--from", "main@one")
     host.error("branch", "create", "one", "--from", "main", status=5)  # the name is taken again
-    assert "not empty" in host.error("doctor", "--rebuild", *_pool(host), status=5)["message"]
+    assert (
+        "not empty" in host.error("doctor", "--rebuild", *pool_options(host), status=5)["message"]
+    )
 
 
 def test_passwords_are_set_again_when_the_key_was_lost(any_host: AgentHost) -> None:
@@ -42,8 +50,8 @@ def test_passwords_are_set_again_when_the_key_was_lost(any_host: AgentHost) -> N
     host.json("branch", "create", "down", "--from", "main")
     host.json("branch", "stop", "down")
     old = host.json("branch", "show", "up")["dsn"]
-    _lose_store(host, key=True)
-    _rebuild(host)
+    lose_store(host, key=True)
+    rebuild(host)
     up, down = host.json("branch", "show", "up"), host.json("branch", "show", "down")
     assert up["dsn"] != old
     assert count(host, up["dsn"]) == ROWS
@@ -56,9 +64,9 @@ def test_a_port_that_somebody_took_is_replaced(host: AgentHost) -> None:
     seeded(host)
     made = host.json("branch", "create", "a", "--from", "main")
     host.json("branch", "stop", "a")
-    _lose_store(host)
+    lose_store(host)
     with listener(made["port"]):
-        findings = _rebuild(host)
+        findings = rebuild(host)
         assert any(str(made["port"]) in item["message"] for item in findings)
         now = host.json("branch", "start", "a")
         assert now["port"] != made["port"]
@@ -69,8 +77,8 @@ def test_incomplete_and_unmarked_volumes_are_reported(host: AgentHost) -> None:
     seeded(host)
     host.json("branch", "create", "a", "--from", "main")
     (host.pool / "staging" / "br-half").mkdir()
-    _lose_store(host)
-    findings = _rebuild(host, status=1)
+    lose_store(host)
+    findings = rebuild(host, status=1)
     orphans = [item for item in findings if item["level"] == "problem"]
     assert ["br-half" in item["subject"] for item in orphans] == [True]
     host.json("doctor", "--repair")
@@ -81,22 +89,22 @@ def test_incomplete_and_unmarked_volumes_are_reported(host: AgentHost) -> None:
 def test_repair_does_not_take_a_lost_store_for_an_empty_host(host: AgentHost) -> None:
     made = seeded(host)
     host.json("branch", "create", "a", "--from", "main")
-    _lose_store(host)
-    host.json("init", *_pool(host))
+    lose_store(host)
+    host.json("init", *pool_options(host))
     findings = host.json("doctor", "--repair", status=1)
     lost = [item for item in findings if "--rebuild" in item["repair"]]
     assert len(lost) == 3  # the source, its snapshot, the branch
-    assert not [item for item in _rebuild(host) if item["level"] == "problem"]
+    assert not [item for item in rebuild(host) if item["level"] == "problem"]
     assert count(host, made["dsn"]) == ROWS
 
 
 def test_without_a_pool_it_says_so(host: AgentHost) -> None:
-    _lose_store(host)
+    lose_store(host)
     error = host.error("doctor", "--rebuild", "--pool", "/nowhere", status=1)
     assert "there is no pool at /nowhere" in error["message"]
     assert "there is no pool" in host.error("doctor", "--rebuild", status=1)["message"]
     host.error("doctor", "--pool", str(host.pool), status=2)
-    _rebuild(host)
+    rebuild(host)
 
 
 def _rich_state(host: AgentHost) -> dict[str, Any]:
@@ -116,31 +124,3 @@ def _rich_state(host: AgentHost) -> dict[str, Any]:
     host.json("branch", "reset", "again")
     host.json("snapshot", "create", "two@late", "--settle")
     return state
-
-
-def _listings(host: AgentHost) -> dict[str, list[dict[str, Any]]]:
-    def listing(kind: str) -> list[dict[str, Any]]:
-        return [{key: value for key, value in item.items() if key not in LOST}
-                for item in host.json(kind, "list")]  # fmt: skip
-
-    return {kind: listing(kind) for kind in ("source", "snapshot", "branch")}
-
-
-def _lose_store(host: AgentHost, *, key: bool = False) -> None:
-    """:param key: with all else that the agent keeps beside it, too."""
-    host.stop_agent()
-    for path in (host.base / "state").glob("store.db*"):
-        path.unlink()
-    if key:
-        (host.base / "state/secret.key").unlink()
-        shutil.rmtree(host.base / "state/snapshots")
-    host.start_agent()
-
-
-def _pool(host: AgentHost) -> list[str]:
-    return ["--pool", host.pool_spec]
-
-
-def _rebuild(host: AgentHost, status: int = 0) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = host.json("doctor", "--rebuild", *_pool(host), status=status)
-    return found
