@@ -18,7 +18,7 @@ from cowdb.agent.beneath import Beneath
 from cowdb.agent.effects import do
 from cowdb.agent.effects.servers import LOOPBACK, process_of, tree_of
 from cowdb.agent.engines.postgres import binaries, control, rooms
-from cowdb.agent.host import Attempt
+from cowdb.agent.host import Attempt, Host
 from cowdb.agent.policy import Caller, require_root
 from cowdb.agent.remains import Orphan, Remains, gather
 from cowdb.agent.secrets import KEY_FILE
@@ -46,7 +46,11 @@ _UNKNOWN = Process(pid=0, started=0, boot="")  # it ran, and nobody knows since 
 
 class Rebuild:
     def __init__(self, context: Context) -> None:
-        self._context, self._host = context, context.host
+        self._context = context
+
+    @property
+    def _host(self) -> Host:
+        return self._context.host
 
     def run(self, places: Sequence[str], caller: Caller) -> list[Finding]:
         """:raises ConflictError: the store knows something already.
