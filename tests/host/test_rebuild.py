@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from cowdb.errors import ConflictError
 from tests.agenthost import AgentHost
 from tests.host.usecase import (
     ROWS,
@@ -34,10 +37,12 @@ def test_a_rebuilt_store_knows_everything_again(any_host: AgentHost) -> None:
     host.error("branch", "rm", "kept", status=5)
     host.json("branch", "start", "idle")
     assert count(host, state["idle"]["dsn"]) == ROWS
-    host.json("branch", "reset", "two")
-    assert count(host, state["two"]["dsn"]) == ROWS + 1
-    host.json("branch", "create", "three", "--from", "main@one")
-    host.error("branch", "create", "one", "--from", "main", status=5)  # the name is taken again
+    with host.client() as client:
+        client.branches.reset("two")
+        assert count(host, state["two"]["dsn"]) == ROWS + 1
+        client.branches.create("three", "main@one")
+        with pytest.raises(ConflictError, match="already a branch"):
+            client.branches.create("one", "main")
     assert (
         "not empty" in host.error("doctor", "--rebuild", *pool_options(host), status=5)["message"]
     )
@@ -108,19 +113,21 @@ def test_without_a_pool_it_says_so(host: AgentHost) -> None:
 
 
 def _rich_state(host: AgentHost) -> dict[str, Any]:
-    state = {"main": seeded(host)}
-    host.json("snapshot", "create", "main@one", "--settle")
-    host.json("snapshot", "create", "main@two", "--mode", "stop", "--settle")
-    host.json("snapshot", "protect", "main@one")
-    state["one"] = host.json("branch", "create", "one", "--from", "main@one")
-    host.sql(state["one"]["dsn"], "insert into t values (1001)")
-    state["two"] = host.json("branch", "create", "two", "--from", "one")
-    host.sql(state["two"]["dsn"], "insert into t values (1002)")
-    state["idle"] = host.json("branch", "create", "idle", "--from", "main@one", "--ttl", "2h")
-    host.json("branch", "stop", "idle")
-    host.json("branch", "create", "kept", "--from", "main")  # of an implicit, raw snapshot
-    host.json("branch", "protect", "kept")
-    host.json("branch", "create", "again", "--from", "main@two")
-    host.json("branch", "reset", "again")
-    host.json("snapshot", "create", "two@late", "--settle")
+    """By one connection: in the guest with ZFS each command takes seconds to start."""
+    state: dict[str, Any] = {"main": seeded(host)}
+    with host.client() as client:
+        client.snapshots.create("main@one", settle=True)
+        client.snapshots.create("main@two", mode="stop", settle=True)
+        client.snapshots.protect("main@one")
+        state["one"] = client.branches.create("one", "main@one")
+        host.sql(state["one"]["dsn"], "insert into t values (1001)")
+        state["two"] = client.branches.create("two", "one")
+        host.sql(state["two"]["dsn"], "insert into t values (1002)")
+        state["idle"] = client.branches.create("idle", "main@one", ttl_seconds=7200)
+        client.branches.stop("idle")
+        client.branches.create("kept", "main")  # of an implicit, raw snapshot
+        client.branches.protect("kept")
+        client.branches.create("again", "main@two")
+        client.branches.reset("again")
+        client.snapshots.create("one@late", settle=True)
     return state

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +92,14 @@ def postmaster(host: AgentHost, datadir: str) -> int:
 def listings(host: AgentHost) -> dict[str, list[dict[str, Any]]]:
     """What a rebuilt store must know as before."""
 
-    def listing(kind: str) -> list[dict[str, Any]]:
-        return [{key: value for key, value in item.items() if key not in _LOST}
-                for item in host.json(kind, "list")]  # fmt: skip
-
-    return {kind: listing(kind) for kind in ("source", "snapshot", "branch")}
+    with host.client() as client:
+        found: dict[str, Sequence[Mapping[str, Any]]] = {
+            "source": client.sources.list(),
+            "snapshot": client.snapshots.list(),
+            "branch": client.branches.list(),
+        }
+    return {kind: [{key: value for key, value in item.items() if key not in _LOST}
+                   for item in items] for kind, items in found.items()}  # fmt: skip
 
 
 def lose_store(host: AgentHost, *, key: bool = False) -> None:
