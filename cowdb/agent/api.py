@@ -24,6 +24,7 @@ from cowdb.agent.service.clearance import Clearance
 from cowdb.agent.service.context import Context
 from cowdb.agent.service.doctor import Doctor
 from cowdb.agent.service.hostpools import HostPools
+from cowdb.agent.service.rebuild import Rebuild
 from cowdb.agent.service.snapshots import Snapshots
 from cowdb.agent.service.sources import Sources
 from cowdb.errors import CowdbError, InvalidError, NotFoundError
@@ -52,6 +53,7 @@ class Api:
         self.clearance = Clearance(context, self.branches, self.snapshots, self.sources)
         self.doctor = Doctor(context)
         self.changes = Changes(context)
+        self.rebuild = Rebuild(context)
         self.routes = self._routes()
 
     def _routes(self) -> tuple[Route, ...]:
@@ -71,6 +73,9 @@ class Api:
                   lambda call: self.doctor.examine(call.caller, repair=call.body.repair)),
             Route("POST", "/changes", "Blocks in which two branches differ", requests.Changes,
                   ChangesInfo, lambda call: self.changes.between(call.body, call.caller)),
+            Route("POST", "/doctor/rebuild", "Make the store anew from what the pools hold",
+                  requests.Rebuild, list[Finding],
+                  lambda call: self.rebuild.run(call.body.pools, call.caller)),
             Route("GET", "/pools", "The pools of this host", None, list[PoolInfo],
                   lambda call: self.pools.listing()),
             Route("POST", "/pools", "Make a pool", requests.InitPool, PoolInfo,

@@ -26,7 +26,7 @@ from cowdb.agent.policy import Caller
 from cowdb.agent.pools import Pools
 from cowdb.agent.processes import Children
 from cowdb.agent.reaper import Reaper
-from cowdb.agent.secrets import Keyring
+from cowdb.agent.secrets import KEY_FILE, Keyring
 from cowdb.agent.service.context import Context
 from cowdb.agent.store import Store
 from cowdb.agent.system import user_named
@@ -86,7 +86,7 @@ def _running(config: Config, kind: Kind) -> Iterator[Api]:
     host = Host(
         config=config,
         pool=pools.get,
-        keyring=Keyring(config.state_dir / "secret.key"),
+        keyring=Keyring(config.state_dir / KEY_FILE),
         children=children,
         user=user_named(config.server_user),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from cowdb.agent import marks
 from cowdb.agent.steps import (
     AnyStep,
     BaseBackup,
@@ -38,11 +39,6 @@ from cowdb.model import BranchRecord, Cluster, SnapshotRecord, SourceRecord
 SETTLE_PORT = 5432  # only names the socket file in a private directory
 
 
-def _mark(role: str, name: str, **more: str) -> dict[str, str]:
-    """What a volume says about itself on disk."""
-    return {"role": role, "name": name, **more}
-
-
 def server_of(record: BranchRecord | SourceRecord) -> Server:
     """The server of a branch or of a managed source."""
     if isinstance(record, BranchRecord):
@@ -61,7 +57,7 @@ def create_branch(branch: BranchRecord, snapshot: SnapshotRecord) -> Plan:
     server = server_of(branch)
     return Plan(
         steps=(
-            *_fresh_copy(server, snapshot, _mark("branch", branch.name, snapshot=snapshot.id)),
+            *_fresh_copy(server, snapshot, marks.of_branch(branch, raw=not snapshot.settled)),
             MakeRooms(server=server),
             StartServer(server=server),
             SealServer(server=server, sever=snapshot.settled is None),
@@ -93,9 +89,12 @@ def reset_branch(
     """
     old = server_of(branch)
     new = Server(name=branch.name, cluster=replace(fresh, process=None), branch=True)
+    mark = marks.of_branch(
+        replace(branch, cluster=fresh), raw=not snapshot.settled, replaces=old.cluster.volume
+    )
     return Plan(
         steps=(
-            *_fresh_copy(new, snapshot, _mark("branch", branch.name, snapshot=snapshot.id)),
+            *_fresh_copy(new, snapshot, mark),
             StopServer(server=old, immediate=True, restart=running),
             StartServer(server=new),
             SealServer(server=new, sever=snapshot.settled is None),
@@ -132,7 +131,7 @@ def snapshot_cluster(
         pool=snapshot.pool,
         origin=server.cluster.volume,
         volume=snapshot.id,
-        mark=_snapshot_mark(snapshot),
+        mark=marks.of_snapshot(snapshot),
     )
     steps: tuple[AnyStep, ...] = (take,)
     if running and snapshot.mode == "stop":
@@ -146,23 +145,20 @@ def snapshot_cluster(
     return Plan(steps=(*steps, _read_control(snapshot)))
 
 
-def _snapshot_mark(snapshot: SnapshotRecord) -> dict[str, str]:
-    return _mark("snapshot", f"{snapshot.parent_name}@{snapshot.name}", parent=snapshot.parent)
-
-
 def _read_control(snapshot: SnapshotRecord) -> ReadControl:
     return ReadControl(
         pool=snapshot.pool, volume=snapshot.id, data=snapshot.data, version=snapshot.version
     )
 
 
-def snapshot_attached(snapshot: SnapshotRecord, source: Foreign) -> Plan:
+def snapshot_attached(snapshot: SnapshotRecord, record: SourceRecord) -> Plan:
     """A snapshot of a source that somebody else runs."""
+    source = foreign_of(record)
     take = SnapshotSource(
         pool=snapshot.pool,
         source=source,
         volume=snapshot.id,
-        mark=_snapshot_mark(snapshot),
+        mark=marks.of_snapshot(snapshot, record),
         mode=snapshot.mode,
     )
     steps: tuple[AnyStep, ...] = (take,)
@@ -190,7 +186,7 @@ def settle(snapshot: SnapshotRecord, settled: str) -> Plan:
                 pool=snapshot.pool,
                 snapshot=snapshot.id,
                 volume=settled,
-                mark=_mark("settled", f"{snapshot.parent_name}@{snapshot.name}", of=snapshot.id),
+                mark=marks.of_settled(snapshot),
             ),
             Quarantine(server=server, parts=snapshot.parts, settings_of=snapshot.id),
             MakeRooms(server=server),
@@ -250,7 +246,7 @@ def copy_managed(
     server = server_of(source)
     return Plan(
         steps=(
-            _source_volume(source),
+            _source_volume(source, raw=True),
             BaseBackup(server=server, conninfo=conninfo, tablespaces=tablespaces),
             Quarantine(
                 server=server,
@@ -265,10 +261,11 @@ def copy_managed(
     )
 
 
-def _source_volume(source: SourceRecord) -> CreateVolume:
+def _source_volume(source: SourceRecord, *, raw: bool = False) -> CreateVolume:
+    """:param raw: it is filled with a copy of another server."""
     assert source.cluster is not None
     return CreateVolume(
-        pool=source.pool, volume=source.cluster.volume, mark=_mark("source", source.name)
+        pool=source.pool, volume=source.cluster.volume, mark=marks.of_source(source, raw=raw)
     )
 
 

@@ -87,3 +87,10 @@ class Empty(Request, frozen=True, kw_only=True):
 
 class Repair(Request, frozen=True, kw_only=True):
     repair: bool = False
+
+
+class Rebuild(Request, frozen=True, kw_only=True):
+    """:param pools: where to look, each a directory or zfs:POOL/DATASET; none for the pool that
+    `cowdb init` makes when it is told no place."""
+
+    pools: list[str] = []

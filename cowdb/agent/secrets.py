@@ -14,6 +14,7 @@ import secrets
 from pathlib import Path
 
 KEY_BYTES = 32
+KEY_FILE = "secret.key"  # in the state directory
 _ITERATIONS = 4096  # the server's own default; the password has 160 bits, so it need not be more
 
 

@@ -139,7 +139,7 @@ class Store:
         except sqlite3.DatabaseError as error:
             raise StoreError(
                 f"the store {path} cannot be read: {error}",
-                hint="restore it from a backup, or move it away and run: cowdb doctor",
+                hint="restore it from a backup, or move it away and run: cowdb doctor --rebuild",
             ) from error
         self._transaction = Transaction(self._db)
 

@@ -48,9 +48,7 @@ def init(
             else:
                 click.echo("no pool is left")
             return
-        path = pool
-        if pool and not pool.startswith("zfs:"):
-            path = os.path.abspath(pool)  # noqa: PTH100 (not resolved: root's path)
+        path = _place(pool) if pool else pool
         made = agent.host.init_pool(
             path=path, size=parse_size(size), driver=driver, allow_copy=allow_copy
         )
@@ -58,6 +56,13 @@ def init(
         print_json(made)
     else:
         click.echo(f"pool {made['path']} ({made['driver']}, {size_text(made['free_bytes'])} free)")
+
+
+def _place(pool: str) -> str:
+    """A pool as the agent, which has another working directory, is told of it."""
+    if pool.startswith("zfs:"):
+        return pool
+    return os.path.abspath(pool)  # noqa: PTH100 (not resolved: root's path)
 
 
 @click.command(epilog=epilog("cowdb status --json"))
@@ -84,15 +89,33 @@ def status(as_json: bool) -> None:
 
 
 @click.command(
-    epilog=epilog("cowdb doctor\ncowdb doctor --repair", "0 all is well, 1 a problem, 6 no agent")
+    epilog=epilog(
+        "cowdb doctor\ncowdb doctor --repair\n"
+        "cowdb doctor --rebuild                         # the store was lost, the pools are there\n"
+        "cowdb doctor --rebuild --pool zfs:tank/cowdb",
+        "0 all is well, 1 a problem, 2 usage, 5 store not empty, 6 no agent, 7 not permitted",
+    )
 )
 @click.option("--repair", is_flag=True, help="Finish, undo or remove what is in doubt (root).")
+@click.option("--rebuild", is_flag=True,
+              help="Find all that the pools hold again, for an empty store (root).")  # fmt: skip
+@click.option("--pool", "pools", multiple=True, metavar="PATH",
+              help="With --rebuild: where to look; may be repeated.")  # fmt: skip
 @json_option
 @click.pass_context
-def doctor(ctx: click.Context, repair: bool, as_json: bool) -> None:
+def doctor(
+    ctx: click.Context, repair: bool, rebuild: bool, pools: tuple[str, ...], as_json: bool
+) -> None:
     """Compare what was meant with what is; nothing without cowdb's mark is ever touched."""
+    if repair and rebuild:
+        raise click.UsageError("--repair and --rebuild do not go together")
+    if pools and not rebuild:
+        raise click.UsageError("--pool goes with --rebuild")
     with client() as agent:
-        findings = agent.host.doctor(repair=repair)
+        if rebuild:
+            findings = agent.host.rebuild([_place(pool) for pool in pools])
+        else:
+            findings = agent.host.doctor(repair=repair)
     if as_json:
         print_json(findings)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, cast
 from urllib.parse import quote
 
@@ -83,6 +84,11 @@ class Host:
         """Where two branches can differ; call it when the snapshots to compare are taken."""
         body = {"first": first, "other": other}
         return cast(ChangesInfo, self._call("POST", _path("changes"), body, quiet))
+
+    def rebuild(self, pools: Sequence[str] = ()) -> list[Finding]:
+        """:param pools: directories, or zfs:POOL/DATASET; none for where `cowdb init` makes one."""
+        body = {"pools": list(pools)}
+        return cast(list[Finding], self._call("POST", _path("doctor", "rebuild"), body, quiet))
 
     def pools(self) -> list[PoolInfo]:
         return cast(list[PoolInfo], self._call("GET", _path("pools"), None, quiet))

@@ -126,6 +126,7 @@ def test_member_makes_and_removes_what_is_his(people: list[Person]) -> None:
         ("snapshot", "protect", "anns@s"), ("snapshot", "create", "anns@t", "--mode", "stop"),
         ("snapshot", "create", "main@t", "--mode", "stop"), ("source", "rm", "main"),
         ("source", "stop", "main"), ("init",), ("init", "--undo"), ("doctor", "--repair"),
+        ("doctor", "--rebuild"),
         ("source", "add", "x", "--attach", "/var/lib"),
     ):  # fmt: skip
         error = bob.error(*words, status=7)

@@ -6,17 +6,19 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.agenthost import COWDB, AgentHost
 
 ROWS = 100
+_LOST = {"timings_ms", "quarantined", "used_bytes"}  # used_bytes is measured anew each time
 
 
 def seeded(host: AgentHost, name: str = "main") -> dict[str, Any]:
@@ -85,3 +87,42 @@ def raw(
 
 def postmaster(host: AgentHost, datadir: str) -> int:
     return int((Path(datadir) / "postmaster.pid").read_text().splitlines()[0])
+
+
+def listings(host: AgentHost) -> dict[str, list[dict[str, Any]]]:
+    """What a rebuilt store must know as before."""
+
+    with host.client() as client:
+        found: dict[str, Sequence[Mapping[str, Any]]] = {
+            "source": client.sources.list(),
+            "snapshot": client.snapshots.list(),
+            "branch": client.branches.list(),
+        }
+    return {kind: [{key: value for key, value in item.items() if key not in _LOST}
+                   for item in items] for kind, items in found.items()}  # fmt: skip
+
+
+def lose_store(host: AgentHost, *, key: bool = False) -> None:
+    """The agent starts again with an empty store; the servers go on meanwhile.
+
+    :param key: its key and the captured settings are lost, too."""
+    host.stop_agent()
+    for path in (host.base / "state").glob("store.db*"):
+        path.unlink()
+    if key:
+        (host.base / "state/secret.key").unlink()
+        shutil.rmtree(host.base / "state/snapshots")
+    host.start_agent()
+
+
+def pool_options(host: AgentHost) -> list[str]:
+    """Where its pool is."""
+    return ["--pool", host.pool_spec]
+
+
+def rebuild(host: AgentHost, status: int = 0) -> list[dict[str, Any]]:
+    """`cowdb doctor --rebuild` of the pool; its findings."""
+    found: list[dict[str, Any]] = host.json(
+        "doctor", "--rebuild", *pool_options(host), status=status
+    )
+    return found

@@ -14,13 +14,12 @@ from cowdb.agent.steps import DestroyVolume, Plan
 from cowdb.agent.store import Store
 from tests.unit.records import ATTACHED, BRANCH, NOW, SNAPSHOT, SOURCE
 
-FOREIGN = plan.foreign_of(ATTACHED)
 ALL = [
     plan.create_branch(BRANCH, SNAPSHOT),
     plan.reset_branch(BRANCH, SNAPSHOT, replace(BRANCH.cluster, volume="br-2"), running=True),
     plan.remove_branch(BRANCH, SNAPSHOT),
     plan.snapshot_cluster(SNAPSHOT, plan.server_of(BRANCH), running=True, ordered=False),
-    plan.snapshot_attached(replace(SNAPSHOT, mode="stop"), FOREIGN),
+    plan.snapshot_attached(replace(SNAPSHOT, mode="stop"), ATTACHED),
     plan.settle(SNAPSHOT, "se-1"),
     plan.create_managed(SOURCE),
     plan.copy_managed(SOURCE, "host=there", (("/mnt/space", "tblspc/1"),)),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
-from cowdb.agent import plan
+from cowdb.agent import marks, plan
 from cowdb.agent.steps import (
     BaseBackup,
     Checkpoint,
@@ -39,13 +40,13 @@ from tests.unit.records import ATTACHED, BRANCH, SNAPSHOT, SOURCE
 
 SETTLED = replace(SNAPSHOT, settled="se-1")
 SERVER = Server(name="pr-42", cluster=BRANCH.cluster, branch=True)
-MARK = {"role": "branch", "name": "pr-42", "snapshot": "sn-1"}
-SNAPSHOT_MARK = {"role": "snapshot", "name": "main@before", "parent": "so-1"}
+MARK = marks.of_branch(BRANCH)
+RAW_MARK = marks.of_branch(BRANCH, raw=True)
 CONTROL = ReadControl(pool="pool", volume="sn-1", data="data", version="15.4")
 
 
-def clone(origin: str, volume: str) -> CloneVolume:
-    return CloneVolume(pool="pool", snapshot=origin, volume=volume, mark=MARK)
+def clone(origin: str, volume: str, mark: dict[str, str] = MARK) -> CloneVolume:
+    return CloneVolume(pool="pool", snapshot=origin, volume=volume, mark=mark)
 
 
 def test_a_branch_of_a_settled_snapshot() -> None:
@@ -63,7 +64,7 @@ def test_a_branch_of_a_raw_snapshot_is_quarantined_before_it_starts() -> None:
     cut = Quarantine(server=SERVER, parts=(("/srv/pg", "data"),), settings_of="sn-1")
     assert plan.create_branch(BRANCH, SNAPSHOT) == Plan(
         steps=(
-            clone("sn-1", "br-1"),
+            clone("sn-1", "br-1", RAW_MARK),
             cut,
             MakeRooms(server=SERVER),
             StartServer(server=SERVER),
@@ -76,9 +77,10 @@ def test_a_branch_of_a_raw_snapshot_is_quarantined_before_it_starts() -> None:
 def test_a_reset_keeps_the_old_copy_until_the_new_one_answers(running: bool) -> None:
     fresh = replace(BRANCH.cluster, volume="br-2")
     new = Server(name="pr-42", cluster=replace(fresh, process=None), branch=True)
+    mark = marks.of_branch(replace(BRANCH, cluster=fresh), replaces="br-1")
     assert plan.reset_branch(BRANCH, SETTLED, fresh, running=running) == Plan(
         steps=(
-            clone("se-1", "br-2"),
+            clone("se-1", "br-2", mark),
             StopServer(server=SERVER, immediate=True, restart=running),
             StartServer(server=new),
             SealServer(server=new, sever=False),
@@ -102,7 +104,7 @@ def test_removals_only_go_forward() -> None:
     assert plan.remove_source(SOURCE).cleanup[1] == DestroyVolume(pool="pool", volume="so-1")
 
 
-TAKE = SnapshotVolume(pool="pool", origin="br-1", volume="sn-1", mark=SNAPSHOT_MARK)
+TAKE = SnapshotVolume(pool="pool", origin="br-1", volume="sn-1", mark={})
 STOP = StopServer(server=SERVER, restart=True)
 AGAIN = StartServer(server=SERVER, again=True)
 PAUSED = (PauseServer(server=SERVER), TAKE, ResumeServer(server=SERVER))
@@ -123,21 +125,22 @@ PAUSED = (PauseServer(server=SERVER), TAKE, ResumeServer(server=SERVER))
 def test_a_snapshot_of_a_server(
     mode: Mode, running: bool, ordered: bool, steps: tuple[object, ...]
 ) -> None:
-    made = plan.snapshot_cluster(
-        replace(SNAPSHOT, mode=mode), SERVER, running=running, ordered=ordered
-    )
-    assert made.steps == (*steps, CONTROL)
+    snapshot = replace(SNAPSHOT, mode=mode)
+    take = msgspec.structs.replace(TAKE, mark=marks.of_snapshot(snapshot))
+    made = plan.snapshot_cluster(snapshot, SERVER, running=running, ordered=ordered)
+    assert made.steps == (*(take if step is TAKE else step for step in steps), CONTROL)
     assert made.cleanup == ()
 
 
 @pytest.mark.parametrize("mode", ["online", "checkpoint", "stop"])
 def test_a_snapshot_of_an_attached_source(mode: Mode) -> None:
-    source = plan.foreign_of(ATTACHED)
+    source, snapshot = plan.foreign_of(ATTACHED), replace(SNAPSHOT, mode=mode)
     assert source == Foreign(name="prod", datadir="/srv/pg", superuser="postgres")
-    take = SnapshotSource(pool="pool", source=source, volume="sn-1", mark=SNAPSHOT_MARK, mode=mode)
+    mark = marks.of_snapshot(snapshot, ATTACHED)
+    take = SnapshotSource(pool="pool", source=source, volume="sn-1", mark=mark, mode=mode)
     around = (StopSource(source=source, snapshot="sn-1"), take, StartSource(source=source))
     steps = around if mode == "stop" else (take,)
-    made = plan.snapshot_attached(replace(SNAPSHOT, mode=mode), source)
+    made = plan.snapshot_attached(snapshot, ATTACHED)
     assert made.steps == (*steps, CONTROL)
 
 
@@ -159,14 +162,14 @@ def test_settling_is_durable_private_and_ends_frozen() -> None:
 
 def test_managed_sources() -> None:
     server = plan.server_of(SOURCE)
-    volume = CreateVolume(pool="pool", volume="so-1", mark={"role": "source", "name": "main"})
+    volume = CreateVolume(pool="pool", volume="so-1", mark=marks.of_source(SOURCE))
     assert plan.create_managed(SOURCE).steps == (
         volume, InitCluster(server=server), MakeRooms(server=server), StartServer(server=server),
         SealServer(server=server, sever=False), CreateDatabase(server=server),
     )  # fmt: skip
     copied = plan.copy_managed(SOURCE, "host=there", (("/mnt/space", "tblspc/1"),))
     assert copied.steps[:3] == (
-        volume,
+        msgspec.structs.replace(volume, mark=marks.of_source(SOURCE, raw=True)),
         BaseBackup(server=server, conninfo="host=there", tablespaces=(("/mnt/space", "tblspc/1"),)),
         Quarantine(server=server, parts=(("tblspc/1", "tblspc/1"),), settings_of="so-1"),
     )

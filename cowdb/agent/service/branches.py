@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 
-from cowdb.agent import plan, ports
+from cowdb.agent import marks, plan, ports
 from cowdb.agent.effects.servers import LOOPBACK, process_of
 from cowdb.agent.host import Attempt, Report
 from cowdb.agent.operations import Intent, Planned
@@ -20,6 +20,7 @@ from cowdb.agent.service.context import (
     find_branch,
     find_snapshot,
     new_id,
+    note_protection,
     refuse_dependents,
     require_ready,
     timings,
@@ -286,9 +287,18 @@ class Branches:
         return process_of(plan.server_of(branch), self._context.host) is not None
 
     def protect(self, name: str, caller: Caller, *, protected: bool) -> BranchInfo:
-        self._owned(name, caller, f"protect branch {name!r}")
-        with self._context.store.transaction() as tx:
-            tx.branches.put(replace(find_branch(tx, name), protected=protected))
+        branch_id = self._owned(name, caller, f"protect branch {name!r}").id
+        with self._context.claims.hold(branch_id, name):
+            with self._context.store.transaction() as tx:
+                branch = _existing(tx, branch_id)
+            if branch.protected != protected:
+                mark = marks.of_branch(replace(branch, protected=protected))
+                note_protection(
+                    self._context, branch.cluster.pool, branch.cluster.volume, mark,
+                    protected=protected,
+                )  # fmt: skip
+                with self._context.store.transaction() as tx:
+                    tx.branches.put(replace(_existing(tx, branch_id), protected=protected))
         return self.show(name, caller, sizes=False)
 
     def expire(self) -> None:

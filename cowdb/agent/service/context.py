@@ -10,8 +10,9 @@ from datetime import datetime
 from cowdb.agent.host import Host
 from cowdb.agent.operations import Claims, Operations
 from cowdb.agent.pools import Pools
+from cowdb.agent.storage.protocol import Mark, VolumeId
 from cowdb.agent.store import Store, Transaction
-from cowdb.errors import BusyError, ConflictError, NotFoundError
+from cowdb.errors import BusyError, ConflictError, NotFoundError, StorageError
 from cowdb.model import BranchRecord, SnapshotRecord, SourceRecord
 from cowdb.names import parse_snapshot_ref
 
@@ -43,6 +44,22 @@ class Context:
     claims: Claims
     now: Callable[[], datetime]
     in_background: Callable[[Callable[[], None]], None]
+
+
+def note_protection(
+    context: Context, pool: str, volume: str, mark: Mark, *, protected: bool
+) -> None:
+    """Into the volume's mark, before the record says so: a store rebuilt from the pool is not to
+    lose a protection. Lifting one must be possible in a full pool, or none could be emptied; a
+    rebuilt store then protects more than was asked.
+
+    :raises StorageError: it cannot be written, and protecting is what was asked.
+    """
+    try:
+        context.pools.get(pool).set_mark(VolumeId(volume), mark)
+    except StorageError:
+        if protected:
+            raise
 
 
 def new_id(kind: str) -> str:

@@ -5,6 +5,7 @@ Repair removes only what carries cowdb's mark for this pool and belongs to no re
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,16 +16,19 @@ from cowdb.agent.effects.servers import require_whole
 from cowdb.agent.engines.postgres import binaries
 from cowdb.agent.host import Attempt
 from cowdb.agent.policy import Caller, require_root
+from cowdb.agent.remains import gather
 from cowdb.agent.service import views
 from cowdb.agent.service.context import Context
+from cowdb.agent.service.findings import fixed, ok, problem, warning
 from cowdb.agent.steps import DestroyVolume, RemoveRooms, RemoveSettings
-from cowdb.agent.storage.protocol import VolumeId
+from cowdb.agent.storage.protocol import Volume, VolumeId
 from cowdb.agent.system import group_id
 from cowdb.errors import CowdbError, ServerError, StorageError
 from cowdb.model import BranchRecord, SourceRecord
 from cowdb.wire import Finding
 
 _FULL = 0.95
+_EITHER = "cowdb doctor --rebuild --pool PATH takes it up again, --repair removes it"
 _PATIENCE = 5.0  # seconds that a server may take to end
 
 
@@ -46,11 +50,11 @@ class Doctor:
         found = binaries.find(config.bindirs)
         versions = ", ".join(item.version for _, item in sorted(found.items()))
         if found:
-            yield _ok("postgres", f"server binaries: {versions}")
+            yield ok("postgres", f"server binaries: {versions}")
         else:
-            yield _problem("postgres", "no server binaries", "apt-get install postgresql")
+            yield problem("postgres", "no server binaries", "apt-get install postgresql")
         if group_id(config.group) is None:
-            yield _warning(
+            yield warning(
                 f"group {config.group}",
                 "does not exist, so only root can reach the agent",
                 f"groupadd --system {config.group}",
@@ -61,29 +65,30 @@ class Doctor:
             recover.mount_images(self._context)
         records = self._context.pools.records()
         if not records:
-            yield _warning("pool", "this host has none", "cowdb init")
+            yield warning("pool", "this host has none", "cowdb init")
         for record in records:
             try:
                 space = self._context.pools.get(record.id).space()
             except StorageError as error:
-                yield _problem(f"pool {record.path}", error.message, error.hint)
+                yield problem(f"pool {record.path}", error.message, error.hint)
                 continue
             used = 1 - space.free / space.total
-            say = _warning if used > _FULL else _ok
+            say = warning if used > _FULL else ok
             yield say(f"pool {record.path}", f"{record.driver}, {used:.0%} used", "")
 
     def _operations(self, repair: bool) -> Iterator[Finding]:
         if repair:
             for fault in recover.finish_operations(self._context):
-                yield _problem("operation", fault, "see the agent's log")
+                yield problem("operation", fault, "see the agent's log")
             return
         for operation in journal.unfinished(self._context.store):
             if not self._context.operations.at_work(operation):
                 label = f"operation {operation.id} ({operation.kind} {operation.target})"
-                yield _problem(label, operation.error or "not finished", "cowdb doctor --repair")
+                yield problem(label, operation.error or "not finished", "cowdb doctor --repair")
 
     def _volumes(self, repair: bool) -> Iterator[Finding]:
         """Volumes with cowdb's mark that no record knows."""
+        lost = self._lost()
         for record in self._context.pools.records():
             try:
                 volumes = self._context.pools.get(record.id).list()
@@ -99,7 +104,21 @@ class Doctor:
                     step = DestroyVolume(pool=record.id, volume=volume.id)
                     yield self._repaired(label, "no record knows it", step)
                 else:
-                    yield _problem(label, "no record knows it", "cowdb doctor --repair removes it")
+                    way = _EITHER if volume.id in lost else "cowdb doctor --repair removes it"
+                    yield problem(label, "no record knows it", way)
+
+    def _lost(self) -> set[VolumeId]:
+        """Where the store knows no source: the volumes that `--rebuild` would take up."""
+        with self._context.store.transaction() as tx:
+            if tx.sources.all():
+                return set()
+        volumes: list[tuple[str, Volume]] = []
+        for record in self._context.pools.records():
+            with contextlib.suppress(StorageError):  # said above
+                listed = self._context.pools.get(record.id).list()
+                volumes += [(record.id, volume) for volume in listed]
+        orphans = {item.volume.id for item in gather(volumes, lambda branch: False).orphans}
+        return {volume.id for _, volume in volumes} - orphans
 
     def _is_there(self, pool: str, volume: VolumeId) -> bool:
         """Still: what an operation at work removed since we looked is no finding."""
@@ -139,9 +158,9 @@ class Doctor:
             if listed is None or volume in listed:
                 continue
             if repair and self._forget(record):
-                yield _fixed(name, "its volume is gone", "forgot it")
+                yield fixed(name, "its volume is gone", "forgot it")
             else:
-                yield _problem(name, "its volume is gone", "cowdb doctor --repair forgets it")
+                yield problem(name, "its volume is gone", "cowdb doctor --repair forgets it")
 
     def _listed(self, pool: str) -> set[str] | None:
         """Complete volumes; None when the pool is missing, which was said before."""
@@ -181,7 +200,7 @@ class Doctor:
                 if repair:
                     yield self._repaired(str(entry), "no record knows it", step(name))
                 else:
-                    yield _problem(
+                    yield problem(
                         str(entry), "no record knows it", "cowdb doctor --repair removes it"
                     )
 
@@ -197,7 +216,7 @@ class Doctor:
                 continue  # said above
             for pid, volume in _working_beneath(base):
                 if volume not in known:
-                    yield _problem(
+                    yield problem(
                         f"process {pid}", f"works in volume {volume}, which no record knows",
                         "cowdb doctor --repair ends it and removes the volume",
                     )  # fmt: skip
@@ -214,13 +233,13 @@ class Doctor:
                     continue
                 require_whole(plan.server_of(record), host)
             except ServerError as error:
-                yield _warning(record.name, error.message, error.hint)
+                yield warning(record.name, error.message, error.hint)
             except CowdbError:
                 continue  # the pool is missing, which was said above
             else:
                 noun = "branch" if isinstance(record, BranchRecord) else "source"
                 message = f"{noun} {record.name}: its server should run and does not"
-                yield _warning(record.name, message, f"cowdb {noun} start {record.name}")
+                yield warning(record.name, message, f"cowdb {noun} start {record.name}")
 
     def _repaired(
         self, label: str, message: str, step: DestroyVolume | RemoveRooms | RemoveSettings
@@ -228,8 +247,8 @@ class Doctor:
         try:
             do(step, self._context.host, Attempt())
         except (CowdbError, OSError) as error:
-            return _problem(label, f"{message}, and it could not be removed: {error}", "")
-        return _fixed(label, message, "removed it")
+            return problem(label, f"{message}, and it could not be removed: {error}", "")
+        return fixed(label, message, "removed it")
 
 
 def _working_beneath(base: Path) -> Iterator[tuple[int, str]]:
@@ -243,19 +262,3 @@ def _working_beneath(base: Path) -> Iterator[tuple[int, str]]:
             continue
         if directory.is_relative_to(base) and directory != base:
             yield int(entry.name), directory.relative_to(base).parts[0]
-
-
-def _ok(subject: str, message: str, _: str = "") -> Finding:
-    return {"level": "ok", "subject": subject, "message": message, "repair": ""}
-
-
-def _warning(subject: str, message: str, repair: str) -> Finding:
-    return {"level": "warning", "subject": subject, "message": message, "repair": repair}
-
-
-def _problem(subject: str, message: str, repair: str) -> Finding:
-    return {"level": "problem", "subject": subject, "message": message, "repair": repair}
-
-
-def _fixed(subject: str, message: str, repair: str) -> Finding:
-    return {"level": "warning", "subject": subject, "message": message, "repair": repair}

@@ -18,6 +18,16 @@ _MOUNT, _IMAGE = "pool", "pool.img"
 _HEADROOM = 2**30  # bytes that a sparse image leaves to the filesystem beneath it
 
 
+def default_image(state: Path) -> Path:
+    """The loop file that `cowdb init` makes when it is told no place."""
+    return state / _IMAGE
+
+
+def default_pool(state: Path) -> Path:
+    """The pool inside it."""
+    return state / _MOUNT / "cowdb"
+
+
 class HostPools:
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -36,11 +46,11 @@ class HostPools:
                 )
             return self._remember(Path(request.path), None, request)
         state = self._context.host.config.state_dir
-        mountpoint, image = state / _MOUNT, state / _IMAGE
+        mountpoint, image = default_pool(state).parent, default_image(state)
         if not image.exists():
             drivers.make_image(image, mountpoint, self._affordable(state, request.size))
         drivers.attach_image(image, mountpoint)
-        return self._remember(mountpoint / "cowdb", image, request)
+        return self._remember(default_pool(state), image, request)
 
     def _affordable(self, folder: Path, size: int) -> int:
         """The size asked for, or what the disk beneath can hold: the image is sparse, and a pool

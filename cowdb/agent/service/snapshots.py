@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from cowdb.agent import plan
+from cowdb.agent import marks, plan
 from cowdb.agent.effects.servers import process_of, require_whole
 from cowdb.agent.engines.postgres import attached
 from cowdb.agent.engines.postgres.quarantine import inspect_links
@@ -22,6 +22,7 @@ from cowdb.agent.service.context import (
     find_parent,
     find_snapshot,
     new_id,
+    note_protection,
     require_ready,
     timings,
 )
@@ -161,7 +162,7 @@ class Snapshots:
     def _plan(self, origin: SourceRecord | BranchRecord, snapshot: SnapshotRecord) -> Plan:
         if origin.cluster is None:
             assert isinstance(origin, SourceRecord)
-            return plan.snapshot_attached(snapshot, plan.foreign_of(origin))
+            return plan.snapshot_attached(snapshot, origin)
         server = plan.server_of(origin)
         pool = self._context.pools.get(snapshot.pool)
         tree = pool.path(VolumeId(origin.cluster.volume))
@@ -260,10 +261,21 @@ class Snapshots:
     def protect(self, ref: str, caller: Caller, *, protected: bool) -> SnapshotInfo:
         with self._context.store.transaction() as tx:
             snapshot = find_snapshot(tx, ref)
-            require_owner(caller, snapshot.owner_uid, f"protect snapshot {ref!r}")
-            changed = replace(snapshot, protected=protected)
-            tx.snapshots.put(changed)
-            return views.snapshot_info(tx, changed)
+        require_owner(caller, snapshot.owner_uid, f"protect snapshot {ref!r}")
+        with self._context.claims.hold(f"mark of {snapshot.id}", ref):
+            with self._context.store.transaction() as tx:
+                current = replace(find_snapshot(tx, ref), protected=protected)
+                source = tx.sources.get(current.parent)
+            if current.state == "ready":  # else its volume may not be there
+                attached = source if source and source.kind == "attached" else None
+                note_protection(
+                    self._context, current.pool, current.id, marks.of_snapshot(current, attached),
+                    protected=protected,
+                )  # fmt: skip
+            with self._context.store.transaction() as tx:
+                changed = replace(find_snapshot(tx, ref), protected=protected)
+                tx.snapshots.put(changed)
+                return views.snapshot_info(tx, changed)
 
     def show(self, ref: str, caller: Caller) -> SnapshotInfo:
         with self._context.store.transaction() as tx:

@@ -250,6 +250,14 @@ class Layout:
             raise StorageError(f"volume {volume!r} is not in the pool at {self.root}")
         self._write(place, replace(record, frozen=True))
 
+    def set_mark(self, volume: VolumeId, mark: Mark) -> None:
+        with self.present() as base, translated(f"volume {volume!r} cannot be marked"):
+            place = base / "volumes" / _checked(volume)
+            record = self._read(place)
+            if record is None:
+                raise StorageError(f"volume {volume!r} is not in the pool at {self.root}")
+            self._write(place, replace(record, mark=mark))
+
     def destroy(self, volume: VolumeId) -> None:
         _checked(volume)
         with self.present() as base, translated(f"volume {volume!r} cannot be destroyed"):

@@ -75,6 +75,24 @@ def open_pool(record: PoolRecord) -> Pool:
     raise StorageError(f"pool {path} wants the driver {mark.driver!r}, which is not known")
 
 
+def find_pool(path: Path) -> PoolFacts:
+    """What the pool at `path` (a directory, or zfs:POOL/DATASET) says of itself; makes nothing.
+
+    :raises PoolMissingError: there is none.
+    """
+    if is_zfs(str(path)):
+        from cowdb.agent.storage import zfs_pool
+
+        return PoolFacts(zfs_pool.identify(str(path)), "zfs", path, shares_blocks=True)
+    mark = read_pool_mark(path)
+    if mark is None:
+        raise PoolMissingError(
+            f"there is no pool at {path}: {POOL_FILE} is not there",
+            hint="mount it, or say where it is: --pool PATH",
+        )
+    return PoolFacts(mark.id, mark.driver, path, mark.shares_blocks)
+
+
 def make_pool(path: Path, driver: str | None = None, allow_copy: bool = False) -> PoolFacts:
     """Make the directory `path`, or the dataset zfs:POOL/DATASET, a pool, or find that it is one.
 

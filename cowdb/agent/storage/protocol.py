@@ -167,5 +167,13 @@ class ReportsChangedBlocks(Protocol):
         """
 
 
-class Pool(Storage, Measures, Protocol):
+class Describes(Protocol):
+    """What a volume says of itself can change with its record; every driver so far can that."""
+
+    def set_mark(self, volume: VolumeId, mark: Mark) -> None:
+        """Replace the mark of a volume that is there, frozen or not: after a crash it has the old
+        one or the new one, whole."""
+
+
+class Pool(Storage, Measures, Describes, Protocol):
     """What the agent asks of a pool."""

@@ -110,6 +110,9 @@ class ReflinkPool:
     def list(self) -> Sequence[Volume]:
         return self._layout.list()
 
+    def set_mark(self, volume: VolumeId, mark: Mark) -> None:
+        self._layout.set_mark(volume, mark)
+
     def path(self, volume: VolumeId) -> Path:
         return self._layout.path(volume)
 

@@ -187,6 +187,9 @@ class ZfsPool:
                 found = self._survey().get(volume)
         return self.root / (found.tree if found else volume)
 
+    def set_mark(self, volume: VolumeId, mark: Mark) -> None:
+        command.set_properties(self._found(volume).head, {MARK: _mark_text(mark)})
+
     def space(self) -> Space:
         """What a quota on the pool's dataset, or above it, leaves."""
         (entry,) = self._get(["used", "available"])

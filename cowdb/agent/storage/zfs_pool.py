@@ -71,6 +71,21 @@ def make(path: str) -> str:
     return pool
 
 
+def identify(path: str) -> str:
+    """The id of the pool at zfs:POOL/DATASET.
+
+    :raises PoolMissingError: there is none.
+    """
+    dataset = dataset_of(path)
+    core.check()
+    there = command.get(dataset, _WANTED)[0].local(POOL) if core.exists(dataset) else None
+    if there is None:
+        raise PoolMissingError(
+            f"there is no pool at {path}", hint=f"zpool import {zpool_of(dataset)}"
+        )
+    return there
+
+
 def _nearest(dataset: str) -> str:
     """The next dataset above that is there."""
     while "/" in dataset:

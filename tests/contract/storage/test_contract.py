@@ -352,3 +352,27 @@ def test_what_cannot_be_enclosed_is_named(bench: Bench) -> None:
         bench.pool.enclose([bench.mountpoint / "nowhere"])
     with pytest.raises(StorageError):
         bench.pool.enclose([])
+
+
+def test_a_mark_can_be_replaced(bench: Bench) -> None:
+    """Also that of a frozen volume, whose content and clones stay as they are."""
+    pool = bench.pool
+    names = VolumeId("so-mark"), VolumeId("sn-mark"), VolumeId("br-mark"), VolumeId("sn-late")
+    source, snapshot, branch, late = names
+    pool.create(source, {"role": "source"})
+    (pool.path(source) / "file").write_text("kept")
+    pool.snapshot(source, snapshot, {"role": "snapshot"})
+    pool.clone(snapshot, branch, {"role": "branch"})
+    pool.snapshot(branch, late, {"role": "snapshot"})
+    marks = {name: {"role": "new", "record": f'{{"of": "{name}", "two": "\\n"}}'} for name in names}
+    for name, mark in marks.items():
+        pool.set_mark(name, mark)
+    assert {item.id: item.mark for item in pool.list() if item.id in names} == marks
+    assert {item.id for item in pool.list() if item.frozen} >= {snapshot, late}
+    assert (pool.path(snapshot) / "file").read_text() == "kept"
+    pool.clone(snapshot, VolumeId("br-after"), {"role": "branch"})
+    assert (pool.path(VolumeId("br-after")) / "file").read_text() == "kept"
+    for name in ("br-after", late, branch, snapshot, source):
+        pool.destroy(VolumeId(name))
+    with pytest.raises(StorageError):
+        pool.set_mark(branch, {"role": "branch"})
