@@ -91,12 +91,12 @@ def test_incomplete_and_unmarked_volumes_are_reported(host: AgentHost) -> None:
     assert [item["name"] for item in host.json("branch", "list")] == ["a"]
 
 
-def test_a_look_at_a_lost_store_names_the_way_back(host: AgentHost) -> None:
+def test_repair_does_not_take_a_lost_store_for_an_empty_host(host: AgentHost) -> None:
     made = seeded(host)
     host.json("branch", "create", "a", "--from", "main")
     lose_store(host)
     host.json("init", *pool_options(host))
-    findings = host.json("doctor", status=1)
+    findings = host.json("doctor", "--repair", status=1)
     lost = [item for item in findings if "--rebuild" in item["repair"]]
     assert len(lost) == 3  # the source, its snapshot, the branch
     assert not [item for item in rebuild(host) if item["level"] == "problem"]

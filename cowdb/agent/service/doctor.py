@@ -28,7 +28,7 @@ from cowdb.model import BranchRecord, SourceRecord
 from cowdb.wire import Finding
 
 _FULL = 0.95
-_EITHER = "cowdb doctor --rebuild --pool PATH takes it up again, --repair removes it"
+_REBUILD = "cowdb doctor --rebuild --pool PATH"
 _PATIENCE = 5.0  # seconds that a server may take to end
 
 
@@ -99,16 +99,20 @@ class Doctor:
                 if volume.id in known or not self._is_there(record.id, volume.id):
                     continue
                 label = f"volume {volume.id} ({volume.mark.get('name', 'no name')})"
+                if volume.id in lost:
+                    yield problem(label, "the store is empty and was not when it was made",
+                                  _REBUILD)  # fmt: skip
+                    continue
                 if repair:
                     self._end_within(Path(record.path) / "volumes", volume.id)
                     step = DestroyVolume(pool=record.id, volume=volume.id)
                     yield self._repaired(label, "no record knows it", step)
                 else:
-                    way = _EITHER if volume.id in lost else "cowdb doctor --repair removes it"
-                    yield problem(label, "no record knows it", way)
+                    yield problem(label, "no record knows it", "cowdb doctor --repair removes it")
 
-    def _lost(self) -> set[VolumeId]:
-        """Where the store knows no source: the volumes that `--rebuild` would take up."""
+    def _lost(self) -> set[str]:
+        """Where the store knows no source: ids of volumes, and of servers, that had a record
+        once, and so are no rubbish."""
         with self._context.store.transaction() as tx:
             if tx.sources.all():
                 return set()
@@ -117,8 +121,10 @@ class Doctor:
             with contextlib.suppress(StorageError):  # said above
                 listed = self._context.pools.get(record.id).list()
                 volumes += [(record.id, volume) for volume in listed]
-        orphans = {item.volume.id for item in gather(volumes, lambda branch: False).orphans}
-        return {volume.id for _, volume in volumes} - orphans
+        remains = gather(volumes, lambda branch: False)
+        orphans = {item.volume.id for item in remains.orphans}
+        servers = {record.id for record in remains.servers}
+        return servers | {volume.id for _, volume in volumes if volume.id not in orphans}
 
     def _is_there(self, pool: str, volume: VolumeId) -> bool:
         """Still: what an operation at work removed since we looked is no finding."""
@@ -186,7 +192,7 @@ class Doctor:
         with self._context.store.transaction() as tx:
             known = {item.id for item in tx.branches.all()}
             known |= {item.id for item in tx.sources.all()}
-        known |= self._known_volumes()
+        known |= self._known_volumes() | self._lost()
         places: tuple[tuple[Path, Callable[[str], RemoveRooms | RemoveSettings]], ...] = (
             (config.state_dir / "servers", lambda name: RemoveRooms(id=name)),
             (config.run_dir / "servers", lambda name: RemoveRooms(id=name)),
@@ -208,14 +214,14 @@ class Doctor:
         """Processes that work in a pool and belong to no record; servers that should run."""
         if repair:
             recover.adopt_servers(self._context)
-        known = self._known_volumes()
+        known, lost = self._known_volumes(), self._lost()
         for record in self._context.pools.records():
             try:
                 base = self._context.pools.get(record.id).volumes
             except StorageError:
                 continue  # said above
             for pid, volume in _working_beneath(base):
-                if volume not in known:
+                if volume not in known and volume not in lost:
                     yield problem(
                         f"process {pid}", f"works in volume {volume}, which no record knows",
                         "cowdb doctor --repair ends it and removes the volume",
