@@ -173,8 +173,9 @@ def test_a_server_that_was_killed_is_started_again(host: World) -> None:
     host.check()
 
 
-def test_a_lost_store_leaves_orphans_that_repair_removes(host: World) -> None:
-    """Runs last: it ends with nothing of the others' world."""
+def test_a_lost_store_is_no_reason_to_remove_what_it_knew(host: World) -> None:
+    """Runs last: it ends with nothing of the others' world. Repair removes nothing that a rebuild
+    would take up again, and never what has no mark of cowdb's."""
     found = host.host
     found.stop_agent(signal.SIGKILL)
     for path in found.config.state_dir.glob("store.db*"):
@@ -192,13 +193,17 @@ def test_a_lost_store_leaves_orphans_that_repair_removes(host: World) -> None:
     reported = {item["subject"].split()[1] for item in problems
                 if item["subject"].startswith("volume ")}  # fmt: skip
     assert reported == marked
-    assert [item for item in problems if item["subject"].startswith("process ")]
-    assert set(found.servers()) == set(servers)  # a look changes nothing
-
     host.client.host.doctor(repair=True)
+    assert {path.name for path in (found.pool / "volumes").iterdir()} == marked | {foreign.name}
+    assert servers
+    assert set(found.servers()) == set(servers)
+
+    host.client.host.rebuild([str(found.pool)])
+    assert host.client.branches.show("keep")["state"] == "running"
+    assert host.rows("keep") == 2000
+    found.wipe()
     assert [path.name for path in (found.pool / "volumes").iterdir()] == [foreign.name]
     assert (foreign / "data").read_text() == "precious"
-    assert servers
     assert not found.servers()
     assert [item for item in host.client.host.doctor() if item["level"] == "problem"] == []
     (foreign / "data").unlink()
