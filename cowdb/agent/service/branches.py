@@ -16,6 +16,7 @@ from cowdb.agent.requests import CreateBranch
 from cowdb.agent.service import views
 from cowdb.agent.service.context import (
     Context,
+    claim_port,
     dependents,
     find_branch,
     find_snapshot,
@@ -97,7 +98,7 @@ class Branches:
             require_ready(snapshot, f"snapshot {origin!r}")
             self._context.pools.require_room(snapshot.pool)
             tx.claim_name(request.name, "branch", branch_id)
-            port = self._port(tx, request.port, branch_id)
+            port = claim_port(self._context, tx, request.port, branch_id)
             branch = self._record(request, snapshot, branch_id, port, caller)
             tx.branches.put(branch)
             return Intent("branch create", request.name, branch_id,
@@ -120,16 +121,6 @@ class Branches:
 
         self._context.operations.run(caller.name, prepare, commit, attempt)
         return self.show(request.name, caller, sizes=False)
-
-    def _port(self, tx: Transaction, wanted: int | None, owner: str) -> int:
-        span, taken = self._context.host.config.ports, tx.ports()
-        port = (
-            ports.require(wanted, taken, LOOPBACK)
-            if wanted is not None
-            else ports.choose(span, taken, LOOPBACK)
-        )
-        tx.claim_port(port, owner)
-        return port
 
     def _record(
         self, request: CreateBranch, snapshot: SnapshotRecord, branch_id: str, port: int,

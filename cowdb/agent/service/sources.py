@@ -7,8 +7,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from cowdb.agent import plan, ports, processes
-from cowdb.agent.effects.servers import LOOPBACK, process_of
+from cowdb.agent import plan, processes
+from cowdb.agent.effects.servers import process_of
 from cowdb.agent.engines.postgres import attached, binaries, imports
 from cowdb.agent.engines.postgres.binaries import Binaries
 from cowdb.agent.engines.postgres.control import major_version, read_pid_file
@@ -20,6 +20,7 @@ from cowdb.agent.requests import AddSource
 from cowdb.agent.service import views
 from cowdb.agent.service.context import (
     Context,
+    claim_port,
     find_source,
     new_id,
     refuse_dependents,
@@ -114,7 +115,7 @@ class Sources:
             tx.claim_name(request.name, "source", source_id)
             pool = self._context.pools.default()
             self._context.pools.require_room(pool.id)
-            port = self._port(tx, request.port, source_id)
+            port = claim_port(self._context, tx, request.port, source_id)
             source = self._record(request, caller, source_id, pool.id, port, tools, remote)
             tx.sources.put(source)
             return Intent("source add", request.name, source_id, self._plan(source, remote))
@@ -143,16 +144,6 @@ class Sources:
             return plan.create_managed(source)
         conninfo, facts = remote
         return plan.copy_managed(source, conninfo, facts.tablespaces)
-
-    def _port(self, tx: Transaction, wanted: int | None, owner: str) -> int:
-        span, taken = self._context.host.config.ports, tx.ports()
-        port = (
-            ports.require(wanted, taken, LOOPBACK)
-            if wanted is not None
-            else ports.choose(span, taken, LOOPBACK)
-        )
-        tx.claim_port(port, owner)
-        return port
 
     def _record(
         self, request: AddSource, caller: Caller, source_id: str, pool: str, port: int,
