@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What quickstart, test and clean-room share: printing, packages, identities, the venv.
+# What the scripts here share: printing, packages, identities, the venv.
 # Sourced, never run. Every function prints what it does, and is a no-op where its work is done.
 
 HOSTPREP=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
@@ -166,4 +166,21 @@ install_cowdb() {
   printf '%s\n' "$digest" >"$venv/.cowdb-digest"
   # shellcheck disable=SC2034  # quickstart reads it
   COWDB_CHANGED=yes
+}
+
+# --- another root on this machine ------------------------------------------------------------
+
+# What this machine's apt and pip need to reach their registries, and nothing else of it.
+copy_configuration() {
+  apt-config dump | grep -E '^Acquire::(https?|Check-|Retries|Force)' >"$1/etc/apt/apt.conf.d/99host" || true
+  cp -L /etc/resolv.conf /etc/hosts "$1/etc/"
+  cp -L /etc/ssl/certs/ca-certificates.crt "$1/etc/ssl/certs/"
+  pip_configuration >"$1/etc/pip.conf"
+}
+
+# One file out of files and environment, whichever interpreter's pip is asked.
+pip_configuration() {
+  "$(command -v pip3 || command -v pip)" config list 2>/dev/null \
+    | sed -n "s/^\(global\|install\|:env:\)\.\([a-z-]*\)='\(.*\)'$/\2 = \3/p" \
+    | awk -F ' = ' 'BEGIN {print "[global]"} !seen[$1]++'
 }

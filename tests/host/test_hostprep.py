@@ -16,7 +16,7 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HOSTPREP = CHECKOUT / "hostprep"
-SCRIPTS = ("quickstart", "test", "clean-room")
+SCRIPTS = ("quickstart", "test", "clean-room", "openzfs", "vagrant-box", "vagrant-try")
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
