@@ -82,9 +82,12 @@ def find_bin() -> Path:
 
 
 @contextmanager
-def running() -> Iterator[PlainPostgres]:
-    """A new server, which is stopped and removed at the end however the tests went."""
-    binaries = find_bin()
+def running(binaries: Path | None = None) -> Iterator[PlainPostgres]:
+    """A new server, which is stopped and removed at the end however the tests went.
+
+    :param binaries: a version's bin directory, instead of the one that `find_bin` finds.
+    """
+    binaries = binaries or find_bin()
     directory = Path(tempfile.mkdtemp(prefix="cowdb-plainpg-", dir="/tmp"))
     try:
         if os.getuid() == 0:

@@ -16,9 +16,11 @@ from typing import Any
 
 import psycopg
 
+from cowdb.controller.diff.catalog.quarantined import NOTE, apart, without_own
 from cowdb.controller.diff.catalog.reader import read_schema
 from cowdb.controller.diff.catalog.unmodelled import read_notes
 from cowdb.controller.diff.counts import Counted, Counting, compare_counts
+from cowdb.controller.diff.members import unequal_versions
 from cowdb.controller.diff.model import Changes, Method, Progress, Report, Schema, Side, Wanted
 from cowdb.controller.diff.rows.compare import Compared, Instant, compare_rows
 from cowdb.controller.diff.schema import compare_sides
@@ -26,7 +28,10 @@ from cowdb.controller.diff.scope import chosen_part
 from cowdb.controller.diff.session import Connections, connected, redacted, translated
 from cowdb.errors import InvalidError
 
-_CLUSTER = "roles, their settings and memberships, and tablespaces: they belong to the whole server"
+_SERVER = (
+    "what belongs to the running server and not to a schema: its configuration files, replication"
+    " slots, gathered statistics, and which passwords roles have"
+)
 _CATALOG_TRIES = 3
 
 
@@ -195,7 +200,9 @@ def _catalog(conn: psycopg.Connection[Any]) -> tuple[Schema, list[str]]:
 def _report(
     labels: Sequence[str], what: Wanted, reads: Sequence[Read], rows: Sequence[Compared]
 ) -> Report:
-    changes = compare_sides([chosen_part(read.schema, what.tables) for read in reads], labels)
+    branches = apart([read.instant.side for read in reads])
+    schemas = [without_own(read.schema) if branches else read.schema for read in reads]
+    changes = compare_sides([chosen_part(schema, what.tables) for schema in schemas], labels)
     counts = compare_counts([read.counted for read in reads])
     unread = any(read.counted.failed for read in reads) or any(item.failed for item in rows)
     same = all(len(set(line["counts"])) == 1 for line in counts)
@@ -232,8 +239,21 @@ def _not_compared(
             f"wording: PostgreSQL {' and '.join(map(str, majors))} print some definitions"
             " differently, which shows as changes"
         )
+    if what.schema:
+        lines += _of_schemas(labels, reads)
     lines += _merged(labels, [_side_notes(read) for read in reads])
-    return [*lines, _CLUSTER]
+    return [*lines, _SERVER]
+
+
+def _of_schemas(labels: Sequence[str], reads: Sequence[Read]) -> list[str]:
+    """What two sides have so unlike that parts of it were not compared."""
+    lines = [NOTE] if apart([read.instant.side for read in reads]) else []
+    for label, read in zip(labels[1:], reads[1:], strict=True):
+        lines += [
+            f"{label}: members of extension {name}: its versions differ"
+            for name in unequal_versions(reads[0].schema, read.schema)
+        ]
+    return lines
 
 
 def _side_notes(read: Read) -> list[str]:
