@@ -20,8 +20,19 @@ from cowdb.controller.diff.catalog.quarantined import NOTE, apart, without_own
 from cowdb.controller.diff.catalog.reader import read_schema
 from cowdb.controller.diff.catalog.unmodelled import read_notes
 from cowdb.controller.diff.counts import Counted, Counting, compare_counts
-from cowdb.controller.diff.members import unequal_versions
-from cowdb.controller.diff.model import Changes, Method, Progress, Report, Schema, Side, Wanted
+from cowdb.controller.diff.members import comparable, unequal_versions
+from cowdb.controller.diff.migration.facts import Facts, read_facts
+from cowdb.controller.diff.migration.plan import plan
+from cowdb.controller.diff.model import (
+    Changes,
+    Method,
+    Progress,
+    Report,
+    Schema,
+    Side,
+    StatementEntry,
+    Wanted,
+)
 from cowdb.controller.diff.rows.compare import Compared, Instant, compare_rows
 from cowdb.controller.diff.schema import compare_sides
 from cowdb.controller.diff.scope import chosen_part
@@ -45,6 +56,8 @@ class Read:
     major: int
     timings_ms: dict[str, float]
     instant: Instant
+    facts: Facts | None = None
+    """What a migration needs beside the schema, where one was asked for."""
 
 
 def compare(
@@ -62,6 +75,7 @@ def compare(
     started = time.perf_counter()
     sides = [replace(side, label=redacted(side.label)) for side in sides]
     _check(sides)
+    _check_sql(sides, what)
     meter = _Meter(progress, len(sides), what)
     connections = Connections()
     with ExitStack() as stack:
@@ -83,6 +97,16 @@ def _check(sides: Sequence[Side]) -> None:
     for label in labels:
         if labels.count(label) > 1:
             raise InvalidError(f"side '{label}' is given twice", hint="name each side once")
+
+
+def _check_sql(sides: Sequence[Side], what: Wanted) -> None:
+    if what.sql and len(sides) != 2:
+        raise InvalidError("--sql needs exactly two sides", hint="cowdb diff A B --sql")
+    if what.sql and what.tables:
+        raise InvalidError(
+            "--sql speaks of the whole schema: a part of it may depend on another",
+            hint="leave --table out",
+        )
 
 
 class _Meter:
@@ -129,6 +153,7 @@ def _read(
     timings: dict[str, float] = {}
     schema: Schema = {}
     notes: list[str] = []
+    facts = None
     counted = Counted({}, {}, {})
     started = time.perf_counter()
     conn = stack.enter_context(connected(side, connections))
@@ -136,7 +161,7 @@ def _read(
     with translated(side):
         if what.schema:
             started = time.perf_counter()
-            schema, unread = _catalog(conn)
+            schema, unread, facts = _catalog(conn, what.sql)
             notes += unread
             timings["schema"] = _since(started)
             meter.step(f"schema of {side.label}")
@@ -150,7 +175,7 @@ def _read(
         if what.rows:
             ((snapshot,),) = conn.execute("SELECT pg_export_snapshot()").fetchall()
     major = conn.info.server_version // 10000
-    return Read(schema, counted, notes, major, timings, Instant(side, snapshot))
+    return Read(schema, counted, notes, major, timings, Instant(side, snapshot), facts)
 
 
 def _compare_rows(
@@ -183,18 +208,21 @@ def _where(
     return changes(first.branch, other.branch)
 
 
-def _catalog(conn: psycopg.Connection[Any]) -> tuple[Schema, list[str]]:
+def _catalog(conn: psycopg.Connection[Any], sql: bool) -> tuple[Schema, list[str], Facts | None]:
     """The schema; read again where an object was dropped under the reading.
 
     pg_get_indexdef and its like read the newest catalogs and not the transaction's snapshot: they
     end with an internal error ("cache lookup failed") for what has just been dropped.
     """
-    for _ in range(_CATALOG_TRIES - 1):
+    for tries_left in reversed(range(_CATALOG_TRIES)):
         try:
-            return read_schema(conn)
+            schema, unread = read_schema(conn)
+            return schema, unread, read_facts(conn, schema) if sql else None
         except (psycopg.errors.InternalError_, psycopg.errors.UndefinedTable):
+            if not tries_left:
+                raise
             conn.rollback()
-    return read_schema(conn)
+    raise AssertionError("unreachable")
 
 
 def _report(
@@ -210,7 +238,7 @@ def _report(
     method: dict[str, Method] = {line["table"]: "full-scan" for line in counts}
     for item in rows:
         method |= item.method
-    return {
+    report: Report = {
         "sides": list(labels),
         "identical": not changes and same and not unread and not lines,
         "schema": changes,
@@ -220,6 +248,21 @@ def _report(
         "not_compared": _not_compared(labels, what, reads, rows),
         "timings_ms": _slowest(reads),
     }
+    if what.sql:
+        report["sql"] = _statements(schemas, reads, what.exact)
+    return report
+
+
+def _statements(
+    schemas: Sequence[Schema], reads: Sequence[Read], exact: bool
+) -> list[StatementEntry]:
+    """What makes the first side's schema the other's."""
+    parts = comparable(schemas[0], schemas[1])
+    one, two = (
+        replace(read.facts or Facts(part), schema=part)
+        for part, read in zip(parts, reads, strict=True)
+    )
+    return plan(one, two, exact).entries()
 
 
 def _not_compared(

@@ -3,12 +3,16 @@
 Roles `reader` and `writer` exist on the server.
 """
 
+# ruff: noqa: E501  (SQL reads better unbroken)
+
 from __future__ import annotations
 
 from pathlib import Path
 
-SHOP = (Path(__file__).parent / "shop.sql").read_text().replace(
-    "CREATE USER MAPPING FOR PUBLIC SERVER away OPTIONS (password 'hush');", ""
+SHOP = (
+    (Path(__file__).parent / "shop.sql")
+    .read_text()
+    .replace("CREATE USER MAPPING FOR PUBLIC SERVER away OPTIONS (password 'hush');", "")
 )  # what may be a secret is never written
 
 TOUCH = "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
@@ -116,7 +120,8 @@ PAIRS: dict[str, tuple[str, str]] = {
     ),
     "a tree of partitions": (
         "",
-        TOUCH + """
+        TOUCH
+        + """
         CREATE TABLE p (a int, b text NOT NULL, c date, PRIMARY KEY (a, c)) PARTITION BY RANGE (c);
         CREATE TABLE p1 PARTITION OF p FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')
             PARTITION BY LIST (a);
@@ -147,9 +152,11 @@ PAIRS: dict[str, tuple[str, str]] = {
         CREATE INDEX i ON p (b);""",
     ),
     "a partition with bounds, defaults and triggers of its own": (
-        TOUCH + """CREATE TABLE p (a int, b text DEFAULT 'p') PARTITION BY LIST (a);
+        TOUCH
+        + """CREATE TABLE p (a int, b text DEFAULT 'p') PARTITION BY LIST (a);
         CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1); CREATE TABLE p2 PARTITION OF p DEFAULT;""",
-        TOUCH + """CREATE TABLE p (a int, b text DEFAULT 'p', c int DEFAULT 1) PARTITION BY LIST (a);
+        TOUCH
+        + """CREATE TABLE p (a int, b text DEFAULT 'p', c int DEFAULT 1) PARTITION BY LIST (a);
         CREATE TABLE p1 PARTITION OF p (b DEFAULT 'p1', c NOT NULL) FOR VALUES IN (1, 7);
         CREATE TABLE p2 PARTITION OF p DEFAULT; CREATE INDEX only1 ON p1 (b);
         CREATE TRIGGER tr BEFORE INSERT ON p1 FOR EACH ROW EXECUTE FUNCTION touch();
@@ -263,7 +270,8 @@ PAIRS: dict[str, tuple[str, str]] = {
     ),
     "something foreign": (
         FDW + "CREATE FOREIGN TABLE f (a int) SERVER s OPTIONS (x '1', y '2');",
-        FDW + """ALTER SERVER s OPTIONS (host 'h'); CREATE SERVER s2 TYPE 't' FOREIGN DATA WRAPPER w;
+        FDW
+        + """ALTER SERVER s OPTIONS (host 'h'); CREATE SERVER s2 TYPE 't' FOREIGN DATA WRAPPER w;
         CREATE FOREIGN TABLE f (b text, a bigint OPTIONS (o 'p') NOT NULL) SERVER s
         OPTIONS (x '7', z '3'); CREATE FOREIGN TABLE g (a int) SERVER s2; COMMENT ON SERVER s IS 's';""",
     ),
@@ -293,13 +301,23 @@ PAIRS: dict[str, tuple[str, str]] = {
         "CREATE SCHEMA y; CREATE TABLE y.t (a int); CREATE VIEW v AS SELECT a FROM y.t;",
     ),
     "names that must be quoted": (
-        """CREATE SCHEMA "S.x"; CREATE TABLE "S.x"."T ""q""" + '"' + """ ("C.o" int DEFAULT 1, "order" text, "a'b" int);""",
+        """CREATE SCHEMA "S.x"; CREATE TABLE "S.x"."T ""q"""
+        + '"'
+        + """ ("C.o" int DEFAULT 1, "order" text, "a'b" int);""",
         """CREATE SCHEMA "S.x"; CREATE TYPE "S.x"."E e" AS ENUM ('it''s', 'back\\slash');
-        CREATE TABLE "S.x"."T ""q""" + '"' + """ ("C.o" bigint DEFAULT 2, "order" "S.x"."E e" PRIMARY KEY, "new (x)" int,
-        CONSTRAINT "K k" CHECK ("C.o" > 0)); CREATE INDEX "I.i" ON "S.x"."T ""q""" + '"' + """ ("C.o");
-        COMMENT ON COLUMN "S.x"."T ""q""" + '"' + """."C.o" IS 'it''s "so" \\ -- ; $$';
+        CREATE TABLE "S.x"."T ""q"""
+        + '"'
+        + """ ("C.o" bigint DEFAULT 2, "order" "S.x"."E e" PRIMARY KEY, "new (x)" int,
+        CONSTRAINT "K k" CHECK ("C.o" > 0)); CREATE INDEX "I.i" ON "S.x"."T ""q"""
+        + '"'
+        + """ ("C.o");
+        COMMENT ON COLUMN "S.x"."T ""q"""
+        + '"'
+        + """."C.o" IS 'it''s "so" \\ -- ; $$';
         CREATE FUNCTION "S.x"."f (x)"("a b" "S.x"."E e") RETURNS "S.x"."E e" LANGUAGE sql AS 'SELECT $1';
-        CREATE POLICY "P p" ON "S.x"."T ""q""" + '"' + """ USING ("C.o" = 1);
+        CREATE POLICY "P p" ON "S.x"."T ""q"""
+        + '"'
+        + """ USING ("C.o" = 1);
         CREATE AGGREGATE "S.x"."agg (x)"(int) (sfunc = int4pl, stype = int);""",
     ),
     "a view that names tables which are made again": (
@@ -341,11 +359,13 @@ PAIRS: dict[str, tuple[str, str]] = {
         CREATE TABLE u (x int DEFAULT f(NULL)); CREATE VIEW v AS SELECT f(t) FROM t;""",
     ),
     "statistics, policies, rules on a column that changes": (
-        TOUCH + """CREATE TABLE t (a int, b int); CREATE STATISTICS st ON a, b FROM t;
+        TOUCH
+        + """CREATE TABLE t (a int, b int); CREATE STATISTICS st ON a, b FROM t;
         CREATE POLICY p ON t TO reader USING (a > 0) WITH CHECK (b > 0); ALTER TABLE t ENABLE ROW LEVEL SECURITY;
         CREATE TRIGGER tr BEFORE UPDATE OF a ON t FOR EACH ROW WHEN (NEW.a > 1) EXECUTE FUNCTION touch();
         ALTER TABLE t DISABLE TRIGGER tr; COMMENT ON TRIGGER tr ON t IS 'tr';""",
-        TOUCH + """CREATE TABLE t (a numeric, b int); CREATE STATISTICS st ON a, b FROM t;
+        TOUCH
+        + """CREATE TABLE t (a numeric, b int); CREATE STATISTICS st ON a, b FROM t;
         CREATE POLICY p ON t TO reader USING (a > 0) WITH CHECK (b > 0); ALTER TABLE t ENABLE ROW LEVEL SECURITY;
         CREATE TRIGGER tr BEFORE UPDATE OF a ON t FOR EACH ROW WHEN (NEW.a > 1) EXECUTE FUNCTION touch();
         ALTER TABLE t DISABLE TRIGGER tr; COMMENT ON TRIGGER tr ON t IS 'tr';""",

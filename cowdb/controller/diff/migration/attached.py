@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cowdb.controller.diff.migration.common import COMMENT, OWNED, impossible, listed
+from cowdb.controller.diff.migration.common import COMMENT, DEPENDING, OWNED, impossible, listed
 from cowdb.controller.diff.migration.routines import enable_word
 from cowdb.controller.diff.migration.statement import (
     EXCLUSIVE,
@@ -17,6 +17,7 @@ from cowdb.controller.diff.migration.statement import (
 from cowdb.controller.diff.migration.words import (
     alter_table,
     changed_options,
+    literal,
     own_name,
     phrase,
 )
@@ -196,6 +197,12 @@ def _enable_on_table(world: World, key: ObjectKey, old: Value, new: Value) -> li
     return [about(key, f"{start} {word} {own_name(key, world.b)}", SHARE_ROW)]
 
 
+def _constraint_comment(world: World, key: ObjectKey, old: Value, new: Value) -> list[Statement]:
+    text = "NULL" if new is None else literal(str(new))
+    name = f"{own_name(key, world.b)} ON {world.b.home(key).name}"
+    return [about(key, f"COMMENT ON CONSTRAINT {name} IS {text}")]
+
+
 def _parent_differs(world: World, key: ObjectKey) -> bool:
     """A partition's trigger starts in the state of the one that it was copied from."""
     return any(
@@ -205,7 +212,10 @@ def _parent_differs(world: World, key: ObjectKey) -> bool:
 
 
 def _make_rule(world: World, key: ObjectKey) -> list[Statement]:
-    return [about(key, str(world.b.get(key, "definition")).rstrip(";"), EXCLUSIVE)]
+    definition = world.b.get(key, "definition")
+    if definition is None:  # a view's own rule: only its comment is told
+        return []
+    return [about(key, str(definition).rstrip(";"), EXCLUSIVE)]
 
 
 def _make_policy(world: World, key: ObjectKey) -> list[Statement]:
@@ -242,20 +252,24 @@ ATTACHED_KINDS = {
     "constraint": Kind(
         _make_constraint, _drop_constraint,
         {"definition": _change_definition, "validated": _validate, "deferrable": _nothing,
-         "deferred": _nothing, "inherited": _nothing, "enforcement": _enforcement, **COMMENT},
+         "deferred": _nothing, "enforced": _nothing, "inherited": _nothing, "enforcement": _enforcement, **COMMENT},
         after=("enforcement", "comment"), decide=_decide_constraint,
     ),
     "index": Kind(
         _make_index, _drop_index,
         {"options": _index_options, "valid": _index_valid, "ready": _nothing,
          "clustered": _clustered, "tablespace": index_tablespace,
-         "statistics": _index_statistics, **COMMENT},
-        after=("options", "clustered", "tablespace", "statistics", "comment"),
+         "statistics": _index_statistics, "live": _nothing, "partition_of": _nothing,
+         **COMMENT, **DEPENDING},
+        after=("options", "clustered", "tablespace", "statistics", "comment",
+               "depends_on_extensions"),
         decide=_decide_index,
     ),
     "trigger": Kind(
-        _make_trigger, _drop_on_table, {"enabled": _enable_on_table, **COMMENT},
-        frozenset({"definition"}), ("enabled", "comment"),
+        _make_trigger, _drop_on_table, {"enabled": _enable_on_table, "constraint_comment": _constraint_comment, **COMMENT,
+         **DEPENDING},
+        frozenset({"definition"}),
+        ("enabled", "comment", "constraint_comment", "depends_on_extensions"),
     ),
     "rule": Kind(
         _make_rule, _drop_on_table, {"enabled": _enable_on_table, **COMMENT},
@@ -270,4 +284,3 @@ ATTACHED_KINDS = {
         frozenset({"definition"}), ("target", "owner", "comment"),
     ),
 }  # fmt: skip
-

@@ -47,3 +47,16 @@ COMMENT = {"comment": comment}
 OWNED = {"owner": owner, "comment": comment}
 GRANTED = {"owner": owner, "comment": comment, "privileges": grants}
 AFTER = ("owner", "comment", "privileges")
+
+
+def depends(world: World, key: ObjectKey, old: Value, new: Value) -> list[Statement]:
+    """Which extensions take the object along when they are dropped."""
+    start = f"ALTER {phrase(key, world.b)}"
+    had, has = listed(old), listed(new)
+    return [
+        *(about(key, f"{start} NO DEPENDS ON EXTENSION {name}") for name in had if name not in has),
+        *(about(key, f"{start} DEPENDS ON EXTENSION {name}") for name in has if name not in had),
+    ]
+
+
+DEPENDING = {"depends_on_extensions": depends}

@@ -14,8 +14,8 @@ from cowdb.controller.diff.migration.common import (
     listed,
 )
 from cowdb.controller.diff.migration.statement import SHARE, Statement, about
-from cowdb.controller.diff.migration.words import literal, own_name
-from cowdb.controller.diff.migration.world import Fate, Kind, World
+from cowdb.controller.diff.migration.words import last_part, literal, own_name
+from cowdb.controller.diff.migration.world import MADE, Fate, Kind, World
 from cowdb.controller.diff.model import ObjectKey, Value
 
 
@@ -39,7 +39,7 @@ def _change_labels(world: World, key: ObjectKey, old: Value, new: Value) -> list
         where = f" AFTER {literal(listed(new)[place - 1])}"
         if place == 0:
             where = f" BEFORE {literal(there[0])}" if there else ""
-        if there and there[-1] == listed(new)[place - 1]:
+        elif there[-1] == listed(new)[place - 1]:
             where = ""
         there.insert(place, label)
         found.append(about(key, f"ALTER TYPE {key.name} ADD VALUE {literal(label)}{where}"))
@@ -62,9 +62,27 @@ def _change_domain_null(world: World, key: ObjectKey, old: Value, new: Value) ->
 
 
 def _scanning(one: Statement) -> Statement:
-    return one.marked(
-        "every column of the domain is read", lock=SHARE, long_lock=True
-    )
+    return one.marked("every column of the domain is read", lock=SHARE, long_lock=True)
+
+
+def _name_domain_null(world: World, key: ObjectKey, old: Value, new: Value) -> list[Statement]:
+    """From PostgreSQL 17 on: by which name, and with which comment, where those are not usual."""
+    if not world.b.get(key, "not_null"):
+        return []
+    bare = last_part(key.name)
+    usual = f'{bare[:-1]}_not_null"' if bare.startswith('"') else f"{bare}_not_null"
+    had, _, had_comment = str(old or usual).partition(" -- ")
+    has, _, has_comment = str(new or usual).partition(" -- ")
+    if not world.a.get(key, "not_null") or world.of(key) in MADE:
+        had = usual
+    lines = []
+    if had != has:
+        sql = f"ALTER DOMAIN {key.name} RENAME CONSTRAINT {had} TO {has}"
+        lines.append(about(key, sql))
+    if had_comment != has_comment:
+        text = literal(has_comment) if has_comment else "NULL"
+        lines.append(about(key, f"COMMENT ON CONSTRAINT {has} ON DOMAIN {key.name} IS {text}"))
+    return lines
 
 
 def _change_domain_default(world: World, key: ObjectKey, old: Value, new: Value) -> list[Statement]:
@@ -194,7 +212,7 @@ def _make_base(world: World, key: ObjectKey) -> list[Statement]:
             for name, prop in (
                 ("input", "input"), ("output", "output"), ("receive", "receive"), ("send", "send"),
                 ("typmod_in", "modifier_input"), ("typmod_out", "modifier_output"),
-                ("analyze", "analyze"),
+                ("analyze", "analyze"), ("subscript", "subscript"),
             )
         },
         "internallength": "variable" if length == -1 else str(length),
@@ -299,9 +317,7 @@ def _change_mappings(world: World, key: ObjectKey, old: Value, new: Value) -> li
     had = dict(item.split(": ", 1) for item in listed(old))
     has = dict(item.split(": ", 1) for item in listed(new))
     start = f"ALTER TEXT SEARCH CONFIGURATION {key.name}"
-    lines = [
-        about(key, f"{start} DROP MAPPING FOR {token}") for token in had if token not in has
-    ]
+    lines = [about(key, f"{start} DROP MAPPING FOR {token}") for token in had if token not in has]
     for token, names in has.items():
         if had.get(token) != names:
             verb = "ALTER" if token in had else "ADD"
@@ -315,7 +331,7 @@ def _drop_type(world: World, key: ObjectKey) -> list[Statement]:
 
 _BASE = (
     "defined length by_value alignment storage category preferred delimiter element input output"
-    " receive send modifier_input modifier_output analyze collatable default"
+    " receive send modifier_input modifier_output analyze subscript collatable default"
 )
 
 DATATYPE_KINDS = {
@@ -325,8 +341,8 @@ DATATYPE_KINDS = {
     ),
     "domain": Kind(
         _make_domain, _drop_type,
-        {"not_null": _change_domain_null, "default": _change_domain_default, **GRANTED},
-        frozenset({"type", "collation"}), AFTER,
+        {"not_null": _change_domain_null, "not_null_constraint": _name_domain_null, "default": _change_domain_default, **GRANTED},
+        frozenset({"type", "collation"}), ("not_null_constraint", *AFTER),
     ),
     "domain constraint": Kind(
         _make_domain_constraint, _drop_domain_constraint,

@@ -46,7 +46,7 @@ def decide(a: Facts, b: Facts, exact: bool) -> World:
         names = changed_names(world, key)
         if key.kind == "sequence" and is_identity(world, key, "a") != is_identity(world, key, "b"):
             world.fate[key] = Fate.REPLACE
-        elif names or key.kind in _TABLES and misplaced(world, key):
+        elif names or (key.kind in _TABLES and misplaced(world, key)):
             fate = _own_fate(world, key, names)
             if world.of(key) not in MADE:
                 world.fate[key] = fate
@@ -138,9 +138,7 @@ class _Spread:
     def _retyped(self, key: ObjectKey) -> bool:
         world = self._world
         return (
-            key in world.converted
-            or world.changed(key, "type")
-            or world.changed(key, "collation")
+            key in world.converted or world.changed(key, "type") or world.changed(key, "collation")
         )
 
     def _lose(self, key: ObjectKey) -> None:
@@ -201,9 +199,9 @@ class _Spread:
                 self._unpublish(user, need)
             else:
                 self._lose(user)
-        elif user.kind == "sequence":
-            return
-        elif user.kind == "operator family" and need.kind == "operator class":
+        elif user.kind == "sequence" or (
+            user.kind == "operator family" and need.kind == "operator class"
+        ):
             return
         elif (
             user.kind == "composite type"
@@ -276,7 +274,7 @@ class _Spread:
                     self._lose(ObjectKey("column", user.name))
             elif user.kind == "constraint":
                 # Postgres builds the others anew by itself.
-                if strange or heavy and world.a.get(user, "type") == "foreign key":
+                if strange or (heavy and world.a.get(user, "type") == "foreign key"):
                     self._lose(user)
             elif user.kind == "index" and world.a.get(user, "constraint") is None:
                 # What Postgres builds anew loses the targets of its statistics.

@@ -133,9 +133,9 @@ class Drops:
         if column not in world.defaults_lost:
             return
         home = world.a.home(column)
-        if world.of(home) is Fate.REBUILD:
-            yield from drop_default(world, column)
-        elif world.of(home) not in GONE and world.of(column) not in GONE:
+        if world.of(home) is Fate.REBUILD or (
+            world.of(home) not in GONE and world.of(column) not in GONE
+        ):
             yield from drop_default(world, column)
 
     def _unpublish(self, key: ObjectKey) -> Iterator[Statement]:
@@ -165,9 +165,11 @@ class Drops:
             yield about(key, f"{alter_table(key)} NOT OF", EXCLUSIVE)
         if not tables.leaves(world, key):
             return
-        if world.a.get(key, "partition_of") is not None or fate is Fate.REBUILD:
-            yield from tables.detach(world, key)
-        elif key in world.detached:
+        if (
+            world.a.get(key, "partition_of") is not None
+            or fate is Fate.REBUILD
+            or key in world.detached
+        ):
             yield from tables.detach(world, key)
         else:
             for name in tables.left_parents(world, key):
@@ -200,7 +202,7 @@ class Drops:
                 return True
             stays = world.of(world.a.home(place)) not in (*GONE, Fate.REBUILD)
             local = world.a.get(key, "inherited") == "and local"
-            if key.kind == "trigger" or stays and not local:
+            if key.kind == "trigger" or (stays and not local):
                 return True
         return False
 
@@ -231,4 +233,3 @@ class Drops:
             yield need
             if need in self._world.a.schema and self._world.a.schema[need].inside:
                 yield self._world.a.home(need)
-

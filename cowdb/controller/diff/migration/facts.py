@@ -49,7 +49,7 @@ SELECT CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'w' THEN 'window function'
         ELSE 'function' END, NAMED(n.nspname, p.proname) || '(' || oidvectortypes(p.proargtypes)
         || ')', 'definition', ARRAY[pg_get_functiondef(p.oid)]
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE p.prokind <> 'a' AND USER_SCHEMA(n) AND NOT_MEMBER(pg_proc, p.oid)
+WHERE p.prokind <> 'a' AND MINE(n, pg_proc, p.oid)
 UNION ALL
 SELECT 'table', NAMED(n.nspname, c.relname), 'partition_columns', ARRAY(
     SELECT DISTINCT quote_ident(a.attname) FROM pg_attribute a
@@ -59,7 +59,7 @@ SELECT 'table', NAMED(n.nspname, c.relname), 'partition_columns', ARRAY(
     WHERE a.attrelid = c.oid AND a.attnum > 0
         AND (a.attnum = ANY (t.partattrs::int2[]) OR d.objid IS NOT NULL))
 FROM pg_partitioned_table t JOIN pg_class c ON c.oid = t.partrelid
-JOIN pg_namespace n ON n.oid = c.relnamespace WHERE USER_SCHEMA(n)
+JOIN pg_namespace n ON n.oid = c.relnamespace WHERE MINE(n, pg_class, c.oid)
 UNION ALL
 SELECT 'operator class', format('%I.%I using %I', n.nspname, o.opcname, am.amname), 'members',
     ARRAY(SELECT format('%s %s %s', a.amopstrategy, a.amopopr::regoperator,
@@ -77,7 +77,7 @@ SELECT 'operator class', format('%I.%I using %I', n.nspname, o.opcname, am.amnam
         WHERE d.classid = 'pg_amproc'::regclass AND d.refclassid = 'pg_opclass'::regclass
         AND d.refobjid = o.oid ORDER BY p.amprocnum, p.oid)
 FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace
-JOIN pg_am am ON am.oid = o.opcmethod WHERE USER_SCHEMA(n)
+JOIN pg_am am ON am.oid = o.opcmethod WHERE MINE(n, pg_opclass, o.oid)
 """
 
 

@@ -122,9 +122,7 @@ class Makes:
         return key in world.detached or bool(tables.joined_parents(world, key))
 
     def _is_late(self, key: ObjectKey) -> bool:
-        return (
-            key.kind == "constraint" and self._world.b.get(key, "type") == "foreign key"
-        )
+        return key.kind == "constraint" and self._world.b.get(key, "type") == "foreign key"
 
     def _shells(self) -> Iterator[Statement]:
         """A base type is announced before the functions that it is made of."""
@@ -307,7 +305,7 @@ class Makes:
                     yield about(key, sql)
         elif key.kind == "sequence":
             yield from self._owned_by(key)
-        elif key.kind == "table":
+        elif key.kind in ("table", "materialized view"):
             kind = world.b.get(key, "of_type")
             if kind is not None and (
                 fate in MADE or key in world.untyped or world.changed(key, "of_type")
@@ -315,7 +313,7 @@ class Makes:
                 yield about(key, f"ALTER TABLE {key.name} OF {kind}", EXCLUSIVE)
             old, new = world.a.get(key, "replica_identity"), world.b.get(key, "replica_identity")
             again = fate in MADE or self._identity_index_made(key, str(new))
-            if old != new or again and new != "default":
+            if old != new or (again and new not in (None, "default")):
                 yield from tables.replica_identity(world, key, old, new)
 
     def _identity_index_made(self, table: ObjectKey, identity: str) -> bool:
@@ -334,6 +332,7 @@ class Makes:
         world = self._world
         return (
             world.of(index) in MADE
+            or world.changed(index, "partition_of")
             or world.of(parent) in MADE
             or self._attaches(world.b.home(index))
         )

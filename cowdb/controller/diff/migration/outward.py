@@ -31,6 +31,11 @@ def _database_limit(world: World, key: ObjectKey, old: Value, new: Value) -> lis
     return [about(key, f"ALTER DATABASE {world.a.database} CONNECTION LIMIT {limit}")]
 
 
+def _database_template(world: World, key: ObjectKey, old: Value, new: Value) -> list[Statement]:
+    how = "true" if new else "false"
+    return [about(key, f"ALTER DATABASE {world.a.database} IS_TEMPLATE {how}")]
+
+
 _ROLE_SETTING = re.compile(r'^role ("(?:[^"]|"")*"|[^":]+): (.*)$', re.DOTALL)
 
 
@@ -250,7 +255,16 @@ def _subscription_options(world: World, key: ObjectKey) -> list[str]:
     parts = [f"binary = {'true' if get(key, 'binary') else 'false'}"]
     parts.append(f"streaming = {get(key, 'streaming')}")
     parts.append(f"synchronous_commit = {literal(get(key, 'synchronous_commit'))}")
+    for name, option in _SUBSCRIBED_SINCE.items():
+        if (value := get(key, name)) is not None:
+            parts.append(f"{option} = {str(value).lower()}")
     return parts
+
+
+_SUBSCRIBED_SINCE = {
+    "disable_on_error": "disable_on_error", "password_required": "password_required",
+    "run_as_owner": "run_as_owner", "origin": "origin", "failover": "failover",
+}  # fmt: skip
 
 
 def _identifier(name: str) -> str:
@@ -293,14 +307,17 @@ def _drop_subscription(world: World, key: ObjectKey) -> list[Statement]:
     ]
 
 
-_SUBSCRIBED = dict.fromkeys(("binary", "streaming", "synchronous_commit"), _change_subscription)
+_SUBSCRIBED = dict.fromkeys(
+    ("binary", "streaming", "synchronous_commit", *_SUBSCRIBED_SINCE), _change_subscription
+)
 _PUBLISHED = dict.fromkeys(("publishes", "via_root", "generated_columns"), _publication_options)
 _MEMBERS = dict.fromkeys(("tables", "schemas"), _publication_members)
 
 OUTWARD_KINDS = {
     "database": Kind(
         _make_nothing, _make_nothing,
-        {"connection_limit": _database_limit, "settings": _database_settings, **GRANTED},
+        {"connection_limit": _database_limit, "settings": _database_settings,
+         "is_template": _database_template, **GRANTED},
     ),
     "schema": Kind(_make_schema, drop, GRANTED, after=AFTER),
     "extension": Kind(
@@ -332,8 +349,10 @@ OUTWARD_KINDS = {
     "subscription": Kind(
         _make_subscription, _drop_subscription,
         {**_SUBSCRIBED, "slot": _subscription_slot, "publications": _subscription_publications,
-         "enabled": _enable_subscription, **OWNED},
+         "enabled": _enable_subscription,
+         "connection": impossible(
+             "the connection string may hold a password and is never printed"
+         ), **OWNED},
         after=("enabled", "owner", "comment"),
     ),
 }  # fmt: skip
-

@@ -15,9 +15,9 @@ from dataclasses import replace
 from cowdb.controller.diff.migration.decide import decide, misplaced
 from cowdb.controller.diff.migration.drops import Drops
 from cowdb.controller.diff.migration.facts import Facts
+from cowdb.controller.diff.migration.kinds import KINDS
 from cowdb.controller.diff.migration.makes import Makes
 from cowdb.controller.diff.migration.statement import Migration, Statement, undone
-from cowdb.controller.diff.migration.words import literal
 from cowdb.controller.diff.migration.world import MADE, Fate, World
 from cowdb.controller.diff.model import Described, ObjectKey, Schema
 
@@ -33,7 +33,13 @@ def plan(a: Facts, b: Facts, exact: bool = False) -> Migration:
     world = decide(a, b, exact)
     drops, makes = Drops(world), Makes(world)
     dropped = drops.run()
-    found = [*dropped, *makes.run(), *drops.clean_up(), *_order_of_columns(world)]
+    found = [
+        *dropped,
+        *makes.run(),
+        *drops.clean_up(),
+        *_order_of_columns(world),
+        *_unnatural(world),
+    ]
     before, inside = _split(_once(one for one in found if one.sql))
     left = _once(one for one in found if not one.sql)
     return Migration(tuple(before), tuple(inside), tuple(left))
@@ -44,10 +50,14 @@ def _with_view_columns(one: Facts, other: Facts) -> Facts:
     missing: Schema = {
         key: Described({}, described.inside)
         for key, described in other.schema.items()
-        if key.kind == "column"
+        if key.kind in ("column", "rule")
         and key not in one.schema
         and described.inside[0].kind in _VIEWS
-        and _has_column(one, described.inside[0], key)
+        and (
+            described.properties.get("definition") is None and described.inside[0] in one.schema
+            if key.kind == "rule"
+            else _has_column(one, described.inside[0], key)
+        )
     }
     return replace(one, schema={**one.schema, **missing}) if missing else one
 
@@ -68,14 +78,26 @@ def _order_of_columns(world: World) -> Iterable[Statement]:
                     "the order of its columns: only a table that is written anew has another"
                     f" order{how}",
                 )
-        elif world.of(key) is Fate.ALTER and key.kind not in world_kinds():
+        elif world.of(key) is Fate.ALTER and key.kind not in KINDS:
             yield undone(key, "changes to this kind are not written yet")
 
 
-def world_kinds() -> frozenset[str]:
-    from cowdb.controller.diff.migration.kinds import KINDS
+def _unnatural(world: World) -> Iterable[Statement]:
+    """A child that is made has its parents' columns first. On the other side they may have come to
+    the parents later, and so be last."""
+    for key in sorted(world.b.schema):
+        if world.of(key) not in MADE or world.b.get(key, "partition_of") is not None:
+            continue
+        parents = world.b.get(key, "inherits") or []
+        first = [name for one in parents for name in _columns(world, one)]
+        order = world.b.get(key, "column_order") or []
+        if parents and order != list(dict.fromkeys([*first, *order])):
+            yield undone(key, "the order of its columns: those of its parents come first")
 
-    return frozenset(KINDS)
+
+def _columns(world: World, table: str) -> list[str]:
+    found = world.b.get(ObjectKey("table", table), "column_order")
+    return found or world.b.get(ObjectKey("foreign table", table), "column_order") or []
 
 
 def _once(statements: Iterable[Statement]) -> list[Statement]:
@@ -112,6 +134,3 @@ def _split(statements: list[Statement]) -> tuple[list[Statement], list[Statement
                 continue
         inside.append(one)
     return before, inside
-
-
-__all__ = ["literal", "plan"]

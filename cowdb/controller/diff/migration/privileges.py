@@ -141,6 +141,7 @@ _USUAL = {
     "types": [("PUBLIC", "USAGE")],
 }
 
+
 def default_privileges(
     key: ObjectKey, old: Sequence[str] | None, new: Sequence[str] | None
 ) -> list[Statement]:

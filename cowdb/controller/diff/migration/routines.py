@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cowdb.controller.diff.migration.common import (
     AFTER,
     COMMENT,
+    DEPENDING,
     GRANTED,
     OWNED,
     drop,
@@ -284,23 +285,46 @@ def _signature(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
-_AGGREGATE: Sequence[str] = (
-    "arguments result type direct_arguments transition state_type state_size initial_value final"
-    " final_extra final_modify combine serialize deserialize moving_transition moving_inverse"
-    " moving_final moving_state_type moving_state_size moving_initial_value moving_final_extra"
-    " moving_final_modify sort_operator parallel"
-).split()
+_AGGREGATE: Sequence[str] = [
+    "arguments",
+    "result",
+    "type",
+    "direct_arguments",
+    "transition",
+    "state_type",
+    "state_size",
+    "initial_value",
+    "final",
+    "final_extra",
+    "final_modify",
+    "combine",
+    "serialize",
+    "deserialize",
+    "moving_transition",
+    "moving_inverse",
+    "moving_final",
+    "moving_state_type",
+    "moving_state_size",
+    "moving_initial_value",
+    "moving_final_extra",
+    "moving_final_modify",
+    "sort_operator",
+    "parallel",
+]
 
 _FUNCTION = Kind(
-    _make_function, drop, {**dict.fromkeys(_IN_PLACE, _change_function), **GRANTED},
-    frozenset({"arguments", "result"}), AFTER, _decide_function,
+    _make_function, drop, {**dict.fromkeys(_IN_PLACE, _change_function), **GRANTED, **DEPENDING},
+    frozenset({"arguments", "result"}), (*AFTER, "depends_on_extensions"), _decide_function,
 )  # fmt: skip
 
 ROUTINE_KINDS = {
     "function": _FUNCTION,
     "procedure": _FUNCTION,
     "window function": _FUNCTION,
-    "aggregate": Kind(_make_aggregate, drop, GRANTED, frozenset(_AGGREGATE), AFTER),
+    "aggregate": Kind(
+        _make_aggregate, drop, {**GRANTED, **DEPENDING}, frozenset(_AGGREGATE),
+        (*AFTER, "depends_on_extensions"),
+    ),
     "event trigger": Kind(
         _make_event_trigger, drop, {"enabled": _enable_event_trigger, **OWNED},
         _signature("event tags function"), ("enabled", "owner", "comment"),
@@ -323,7 +347,7 @@ ROUTINE_KINDS = {
         _signature("result function commutator negator merges hashes"), ("owner", "comment"),
     ),
     "operator class": Kind(
-        _make_class, drop, OWNED, _signature("family type is_default storage"),
+        _make_class, drop, OWNED, _signature("family type is_default storage members"),
         ("owner", "comment"),
     ),
     "operator family": Kind(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from cowdb.controller.diff.migration.statement import StatementEntry
+from cowdb.controller.diff.model import StatementEntry
 
 # Names are always qualified, bodies are not looked into before what they use is there. A script
 # that waits long for a lock stops everybody behind it: so it rather fails.

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypedDict
 
-from cowdb.controller.diff.model import ObjectKey
+from cowdb.controller.diff.model import ObjectKey, StatementEntry
 
 EXCLUSIVE = "ACCESS EXCLUSIVE"
 SHARE = "SHARE"
 SHARE_ROW = "SHARE ROW EXCLUSIVE"
 SHARE_UPDATE = "SHARE UPDATE EXCLUSIVE"
-
-
-class StatementEntry(TypedDict):
-    """One line of `sql` in the JSON report. Where `statement` is empty nothing can be done, or
-    nothing was asked for, and `reason` says why."""
-
-    statement: str
-    kind: str
-    name: str
-    loses_data: bool
-    lock: str
-    long_lock: bool
-    rewrites: bool
-    in_transaction: bool
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from cowdb.controller.diff.migration import columns
-from cowdb.controller.diff.migration.common import AFTER, GRANTED, drop, listed
+from cowdb.controller.diff.migration.common import AFTER, DEPENDING, GRANTED, drop, listed
 from cowdb.controller.diff.migration.statement import (
     EXCLUSIVE,
     SHARE_UPDATE,
@@ -13,6 +13,7 @@ from cowdb.controller.diff.migration.statement import (
     about,
     undone,
 )
+from cowdb.controller.diff.migration.types import conversion, narrows
 from cowdb.controller.diff.migration.words import (
     alter_table,
     changed_options,
@@ -109,8 +110,8 @@ def copy_rows(world: World, key: ObjectKey) -> list[Statement]:
         was, now = str(world.a.get(column, "type")), str(world.b.get(column, "type"))
         again = column in world.converted
         same = was == now and not again
-        cast = "" if same else columns.conversion(name, was, now, again)
-        narrowed |= not same and columns.narrows(was, now)
+        cast = "" if same else conversion(name, was, now, again)
+        narrowed |= not same and narrows(was, now)
         there.append((name, cast.removeprefix(" USING ") if cast else name))
     if not there:
         return []
@@ -195,9 +196,9 @@ def _options(prefix: str = "") -> Change:
 
 
 def replica_identity(world: World, key: ObjectKey, old: Value, new: Value) -> list[Statement]:
-    if old is None and new == "default":
+    if old is None and new in (None, "default"):
         return []
-    how = str(new)
+    how = str(new or "default")
     how = f"USING INDEX {how[6:]}" if how.startswith("index ") else how.upper()
     return [about(key, f"{alter_table(key)} REPLICA IDENTITY {how}", EXCLUSIVE)]
 
@@ -323,14 +324,17 @@ TABLE_KINDS = {
                           after=("options", *AFTER), decide=_decide_table),
     "view": Kind(
         _make_view, drop,
-        {"definition": _change_view, "columns": _change_view, "options": _options(), **GRANTED},
-        after=("options", *AFTER), decide=_decide_view,
+        {"definition": _change_view, "columns": _change_view, "options": _options(), **GRANTED,
+         **DEPENDING},
+        after=("options", "depends_on_extensions", *AFTER), decide=_decide_view,
     ),
     "materialized view": Kind(
         _make_matview, _drop_matview,
         {"options": _options(), "toast_options": _options("toast."), "populated": _populated,
-         "tablespace": _tablespace, "access_method": _access_method, **GRANTED},
-        frozenset({"definition", "columns"}), ("options", "toast_options", *AFTER),
+         "tablespace": _tablespace, "access_method": _access_method,
+         "replica_identity": _nothing, **GRANTED, **DEPENDING},
+        frozenset({"definition", "columns"}),
+        ("options", "toast_options", "depends_on_extensions", *AFTER),
     ),
 }  # fmt: skip
 

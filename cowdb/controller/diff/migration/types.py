@@ -46,7 +46,7 @@ def rewrites(old: str, new: str) -> bool:
 def narrows(old: str, new: str) -> bool:
     """Whether a value of the old type may not fit the new one. False only where that is known."""
     (one, had), (two, has) = parts(old), parts(new)
-    if two == "text" or two == "character varying" and not has:
+    if two == "text" or (two == "character varying" and not has):
         return False
     if (one, two) in _WIDER:
         return bool(has)
@@ -65,11 +65,12 @@ def conversion(column: str, old: str, new: str, again: bool) -> str:
     """
     one, two = parts(old)[0], parts(new)[0]
     if not again:
-        if one == two or two.removesuffix("[]") in ("text", "character varying", "character"):
+        if (
+            one == two
+            or two in _TEXTS
+            or _in_one_group(one, two, (_NUMBERS, _TEXTS, _TIMES, _JSON))
+        ):
             return ""
-        for group in (_NUMBERS, _TEXTS, _TIMES, _JSON):
-            if one.removesuffix("[]") in group and two.removesuffix("[]") in group:
-                return ""
         if {one, two} == {"boolean", "integer"}:
             return f" USING {column}::{new}"
     return f" USING {column}::text::{new}"
@@ -77,7 +78,13 @@ def conversion(column: str, old: str, new: str, again: bool) -> str:
 
 def related(old: str, new: str) -> bool:
     """Whether an expression over the old type means the same over the new one."""
-    one, two = parts(old)[0].removesuffix("[]"), parts(new)[0].removesuffix("[]")
-    return one == two or any(
-        one in group and two in group for group in (_NUMBERS, _TEXTS, _TIMES)
-    )
+    one, two = parts(old)[0], parts(new)[0]
+    return one == two or _in_one_group(one, two, (_NUMBERS, _TEXTS, _TIMES))
+
+
+def _in_one_group(one: str, two: str, groups: tuple[tuple[str, ...], ...]) -> bool:
+    """Arrays belong together where their elements do."""
+    if one.endswith("[]") != two.endswith("[]"):
+        return False
+    one, two = one.removesuffix("[]"), two.removesuffix("[]")
+    return any(one in group and two in group for group in groups)

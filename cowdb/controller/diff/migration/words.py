@@ -79,9 +79,7 @@ def storage_options(items: Sequence[str], prefix: str = "") -> str:
     return ", ".join(f"{prefix}{option_name(name)}={literal(value)}" for name, value in pairs)
 
 
-def changed_options(
-    old: Sequence[str], new: Sequence[str], prefix: str = ""
-) -> tuple[str, str]:
+def changed_options(old: Sequence[str], new: Sequence[str], prefix: str = "") -> tuple[str, str]:
     """What to SET and what to RESET, each as text for the parentheses, or empty."""
     had = dict(map(split_option, old))
     now = dict(map(split_option, new))
