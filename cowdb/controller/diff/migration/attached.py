@@ -252,7 +252,8 @@ ATTACHED_KINDS = {
     "constraint": Kind(
         _make_constraint, _drop_constraint,
         {"definition": _change_definition, "validated": _validate, "deferrable": _nothing,
-         "deferred": _nothing, "enforced": _nothing, "inherited": _nothing, "enforcement": _enforcement, **COMMENT},
+         "deferred": _nothing, "enforced": _nothing, "inherited": _nothing,
+         "enforcement": _enforcement, **COMMENT},
         after=("enforcement", "comment"), decide=_decide_constraint,
     ),
     "index": Kind(
@@ -266,7 +267,8 @@ ATTACHED_KINDS = {
         decide=_decide_index,
     ),
     "trigger": Kind(
-        _make_trigger, _drop_on_table, {"enabled": _enable_on_table, "constraint_comment": _constraint_comment, **COMMENT,
+        _make_trigger, _drop_on_table,
+        {"enabled": _enable_on_table, "constraint_comment": _constraint_comment, **COMMENT,
          **DEPENDING},
         frozenset({"definition"}),
         ("enabled", "comment", "constraint_comment", "depends_on_extensions"),

@@ -18,6 +18,7 @@ from cowdb.controller.diff.migration.words import (
     alter_table,
     changed_options,
     changed_outside_options,
+    last_part,
     literal,
     outside_options,
     own_name,
@@ -51,8 +52,25 @@ def clause(world: World, key: ObjectKey) -> str:
         if "NOT VALID" not in more:
             sql += f" CONSTRAINT {name} NOT NULL{more}"
     elif get(key, "not_null"):
+        if world.b.major >= 18 and world.of(world.b.home(key)) is Fate.REBUILD:
+            # Left to itself the server takes a name that the table put aside does not have.
+            sql += f" CONSTRAINT {usual_null_name(world, key)}"
         sql += " NOT NULL"
     return sql
+
+
+def usual_null_name(world: World, key: ObjectKey) -> str:
+    """What the server calls the NOT NULL of a column."""
+    parts = (last_part(world.b.home(key).name), own_name(key, world.b))
+    bare = "_".join(part[1:-1] if part.startswith('"') else part for part in parts)
+    usual = f"{bare}_not_null"
+    return usual if all(not part.startswith('"') for part in parts) else f'"{usual}"'
+
+
+def hidden_options(world: World, key: ObjectKey) -> list[Statement]:
+    """A note for each option of the column that its clause does not print."""
+    _, hidden = outside_options(listed(world.b.get(key, "server_options")))
+    return [undone(key, f"the value of {name} is not printed") for name in hidden]
 
 
 def identity_sequence(world: World, key: ObjectKey) -> ObjectKey | None:
@@ -95,7 +113,7 @@ def _make_column(world: World, key: ObjectKey) -> list[Statement]:
             one = one.marked("a value is computed for each row", rewrites=True, long_lock=True)
         elif get(key, "not_null") and not default:
             one = one.marked("fails where the table has rows: they have no value for it")
-    return [one]
+    return [one, *hidden_options(world, key)]
 
 
 def _drop_column(world: World, key: ObjectKey) -> list[Statement]:
@@ -156,9 +174,7 @@ def _set_null_constraint(world: World, key: ObjectKey, old: Value, new: Value) -
     home = world.b.home(key)
     start = alter_table(home)
     name = own_name(key, world.b)
-    table = home.name.rsplit(".", 1)[1].strip('"')
-    usual = f"{table}_{name.strip(chr(34))}_not_null"
-    usual = usual if re.match(r"^[a-z_][a-z0-9_]*$", usual) else f'"{usual}"'
+    usual = usual_null_name(world, key)
     had = _parts(old) or ((usual, "", "", None) if world.a.get(key, "not_null") else None)
     has = _parts(new) or ((usual, "", "", None) if world.b.get(key, "not_null") else None)
     lines = []

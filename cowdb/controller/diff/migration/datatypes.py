@@ -341,7 +341,8 @@ DATATYPE_KINDS = {
     ),
     "domain": Kind(
         _make_domain, _drop_type,
-        {"not_null": _change_domain_null, "not_null_constraint": _name_domain_null, "default": _change_domain_default, **GRANTED},
+        {"not_null": _change_domain_null, "not_null_constraint": _name_domain_null,
+         "default": _change_domain_default, **GRANTED},
         frozenset({"type", "collation"}), ("not_null_constraint", *AFTER),
     ),
     "domain constraint": Kind(

@@ -127,13 +127,14 @@ class _Spread:
         world = self._world
         fate = world.of(key)
         if fate in GONE or fate is Fate.REBUILD:
-            if (key, fate.value) not in self._done:
-                self._done.add((key, fate.value))
-                self._gone(key)
+            mark, follow = (key, fate.value), self._gone
         elif key.kind == "column" and key in world.b.schema and self._retyped(key):
-            if (key, "type") not in self._done:
-                self._done.add((key, "type"))
-                self._in_the_way(key)
+            mark, follow = (key, "type"), self._in_the_way
+        else:
+            return
+        if mark not in self._done:
+            self._done.add(mark)
+            follow(key)
 
     def _retyped(self, key: ObjectKey) -> bool:
         world = self._world
@@ -147,9 +148,9 @@ class _Spread:
         if key not in world.a.schema or world.of(key) in (*GONE, Fate.REBUILD):
             return
         world.fate[key] = Fate.REPLACE if key in world.b.schema else Fate.DROP
-        if key.kind == "table" and world.fate[key] is Fate.REPLACE:
-            if world.a.get(key, "partition_key") is None:
-                world.fate[key] = Fate.REBUILD
+        has_rows = key.kind == "table" and world.a.get(key, "partition_key") is None
+        if has_rows and world.fate[key] is Fate.REPLACE:
+            world.fate[key] = Fate.REBUILD
         self._todo.append(key)
 
     def _gone(self, key: ObjectKey) -> None:
@@ -260,7 +261,7 @@ class _Spread:
             self._lose(column)
         home = world.a.home(column)
         name = column.name[len(home.name) + 1 :]
-        if name in (world.a.extra(home, "partition_columns") or []):
+        if name in (world.a.more(home, "partition_columns") or []):
             self._lose(home)
         for child in self._children(column):
             if child in world.b.schema and world.of(child) not in GONE:

@@ -30,12 +30,12 @@ class Facts:
     major: int = 18
     database: str = "postgres"
 
-    def get(self, key: ObjectKey, name: str) -> Any:
+    def get(self, key: ObjectKey, name: str) -> Any:  # noqa: ANN401  (each caller knows its own)
         """A property, None where the object or the property is missing."""
         found: Described | None = self.schema.get(key)
         return None if found is None else found.properties.get(name)
 
-    def extra(self, key: ObjectKey, name: str) -> Any:
+    def more(self, key: ObjectKey, name: str) -> Any:  # noqa: ANN401  (the same)
         return self.extras.get(key, {}).get(name)
 
     def home(self, key: ObjectKey) -> ObjectKey:
@@ -122,7 +122,7 @@ def _edges(conn: psycopg.Connection[Any]) -> Edges:
                 return known[place]
             if place not in parts:
                 return None
-            place = parts[place]
+            place, number = parts[place], 0
         return None
 
     edges: dict[ObjectKey, set[ObjectKey]] = {}

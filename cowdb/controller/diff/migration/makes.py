@@ -99,14 +99,14 @@ class Makes:
             if not described.inside:
                 continue
             home = described.inside[0]
-            if home == key and one.kind in ("column", "index", "constraint"):
-                if facts.get(one, "type") != "foreign key" and not self._is_implied(one):
-                    needs[attach].add(one)
-            if home in parents and one.kind == "column":
+            kind = facts.get(one, "type") if one.kind == "constraint" else one.kind
+            of_its_own = kind != "foreign key" and one.kind in ("column", "index", "constraint")
+            if (home == key and of_its_own and not self._is_implied(one)) or (
+                home in parents and kind == "column"
+            ):
                 needs[attach].add(one)
-            if home in parents and one.kind == "constraint":
-                if facts.get(one, "type") == "check" and world.of(one) in MADE:
-                    needs[one].add(attach)
+            elif home in parents and kind == "check" and world.of(one) in MADE:
+                needs[one].add(attach)
 
     def _attaches(self, key: ObjectKey) -> bool:
         world = self._world
@@ -127,9 +127,9 @@ class Makes:
     def _shells(self) -> Iterator[Statement]:
         """A base type is announced before the functions that it is made of."""
         for key in self._order:
-            if key.kind == "base type" and self._world.of(key) in MADE:
-                if self._world.b.get(key, "defined"):
-                    yield about(key, f"CREATE TYPE {key.name}")
+            made = key.kind == "base type" and self._world.of(key) in MADE
+            if made and self._world.b.get(key, "defined"):
+                yield about(key, f"CREATE TYPE {key.name}")
 
     def _of(self, key: ObjectKey) -> Iterator[Statement]:
         world = self._world

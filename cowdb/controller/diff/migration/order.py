@@ -31,7 +31,7 @@ def ordered(
     for node, wanted in waiting.items():
         for need in wanted:
             users[need].append(node)
-    by_rank = {place: node for place, node in enumerate(sorted(everything, key=rank))}
+    by_rank = dict(enumerate(sorted(everything, key=rank)))
     place_of = {node: place for place, node in by_rank.items()}
     free = [place_of[node] for node, wanted in waiting.items() if not wanted]
     heapq.heapify(free)

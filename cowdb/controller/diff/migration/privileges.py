@@ -94,9 +94,9 @@ def _spoken(
     for one in items:
         groups.setdefault((one.who, one.grantable, one.by), []).append(one.what)
     found = []
-    for (who, grantable, by), whats in groups.items():
+    for (who, grantable, by), rights in groups.items():
         whom = (owner or "CURRENT_USER") if who == _OWNER else who
-        sql = f"{verb} {_list(key, facts, whats)} ON {_target(key, facts)}"
+        sql = f"{verb} {_list(key, facts, rights)} ON {_target(key, facts)}"
         sql += f" TO {whom}" if verb == "GRANT" else f" FROM {whom}"
         if verb == "GRANT" and grantable:
             sql += " WITH GRANT OPTION"
@@ -111,10 +111,10 @@ def _spoken(
     return found
 
 
-def _list(key: ObjectKey, facts: Facts, whats: Sequence[str]) -> str:
+def _list(key: ObjectKey, facts: Facts, rights: Sequence[str]) -> str:
     if key.kind != "column":
-        return ", ".join(whats)
-    return ", ".join(f"{what} ({own_name(key, facts)})" for what in whats)
+        return ", ".join(rights)
+    return ", ".join(f"{what} ({own_name(key, facts)})" for what in rights)
 
 
 def _target(key: ObjectKey, facts: Facts) -> str:

@@ -6,7 +6,8 @@ from cowdb.controller.diff.migration.facts import Facts
 from cowdb.controller.diff.model import ObjectKey
 
 _ORDER = (
-    "role", "role membership", "role setting", "database", "parameter", "schema", "extension", "language", "access method", "collation", "conversion",
+    "role", "role membership", "role setting", "database", "parameter", "schema",
+    "extension", "language", "access method", "collation", "conversion",
     "base type", "enum", "composite type", "range type", "domain", "domain constraint",
     "foreign data wrapper", "foreign server", "user mapping", "sequence", "procedure", "function",
     "window function", "aggregate", "operator", "operator family", "operator class", "cast",

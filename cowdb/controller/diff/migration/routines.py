@@ -20,7 +20,7 @@ from cowdb.controller.diff.model import ObjectKey, Value
 
 
 def _make_function(world: World, key: ObjectKey) -> list[Statement]:
-    return [about(key, world.b.extra(key, "definition")[0].rstrip())]
+    return [about(key, world.b.more(key, "definition")[0].rstrip())]
 
 
 _IN_PLACE = frozenset({
@@ -222,7 +222,7 @@ def _function_member(item: str) -> tuple[str, str]:
 def _make_class(world: World, key: ObjectKey) -> list[Statement]:
     get = world.b.get
     name, method = key.name.rsplit(" using ", 1)
-    members = [_member(item) for item in listed(world.b.extra(key, "members"))]
+    members = [_member(item) for item in listed(world.b.more(key, "members"))]
     if get(key, "storage") is not None:
         members.append(f"STORAGE {get(key, 'storage')}")
     if not members:
@@ -254,7 +254,7 @@ def _class_members(world: World, key: ObjectKey, side: str) -> set[str]:
         and one.name.endswith(f" using {method}")
         and facts.get(one, "family") == name
         and world.of(one) in moving
-        for item in listed(facts.extra(one, "members"))
+        for item in listed(facts.more(one, "members"))
     }
 
 

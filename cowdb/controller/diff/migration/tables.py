@@ -71,6 +71,7 @@ def _make_table(world: World, key: ObjectKey) -> list[Statement]:
         if not is_inherited_only(world, column):
             value = world.b.get(column, "not_null_constraint")
             made += columns.late_null_constraint(world, column, None, value)
+            made += columns.hidden_options(world, column)
     return made + [undone(key, f"the value of {name} is not printed") for name in hidden]
 
 
