@@ -127,14 +127,17 @@ class _Spread:
         world = self._world
         fate = world.of(key)
         if fate in GONE or fate is Fate.REBUILD:
-            mark, follow = (key, fate.value), self._gone
+            mark = key, fate.value
         elif key.kind == "column" and key in world.b.schema and self._retyped(key):
-            mark, follow = (key, "type"), self._in_the_way
+            mark = key, "type"
         else:
             return
         if mark not in self._done:
             self._done.add(mark)
-            follow(key)
+            if mark[1] == "type":
+                self._in_the_way(key)
+            else:
+                self._gone(key)
 
     def _retyped(self, key: ObjectKey) -> bool:
         world = self._world

@@ -74,6 +74,11 @@ class Makes:
                 needs[home] |= {
                     need for need in needs[key] if not self._is_of(need, home) and need != home
                 }
+        for key, described in facts.schema.items():
+            for parent in described.inside:
+                # A child that is made takes its parents' columns as they are then.
+                if key.kind == parent.kind == "column" and world.of(facts.home(key)) in MADE:
+                    needs[facts.home(key)] |= {parent, ObjectKey("default", parent.name)}
         for key in facts.schema:
             if key.kind in _TABLES and self._attaches(key):
                 self._add_attach(key, needs)
@@ -101,9 +106,8 @@ class Makes:
             home = described.inside[0]
             kind = facts.get(one, "type") if one.kind == "constraint" else one.kind
             of_its_own = kind != "foreign key" and one.kind in ("column", "index", "constraint")
-            if (home == key and of_its_own and not self._is_implied(one)) or (
-                home in parents and kind == "column"
-            ):
+            mine = home == key and of_its_own and not self._is_implied(one)
+            if mine or (home in parents and kind == "column"):
                 needs[attach].add(one)
             elif home in parents and kind == "check" and world.of(one) in MADE:
                 needs[one].add(attach)
@@ -350,7 +354,9 @@ class Makes:
         if not is_identity(world, key, "b") and (made or let_go or old != new):
             table = world.b.home(ObjectKey("column", new))
             owner = world.a.get(table, "owner")
-            if owner is not None and world.of(table) not in MADE:
+            if world.of(table) in MADE:
+                owner = None if made else "CURRENT_USER"
+            if owner is not None:  # a sequence must have the owner of its table
                 yield about(key, f"ALTER SEQUENCE {key.name} OWNER TO {owner}", EXCLUSIVE)
             yield from owned_by(world, key, old, new)
 
