@@ -18,6 +18,9 @@ def report(**parts: object) -> Report:
         "method": {},
         "not_compared": [],
         "timings_ms": {"schema": 1.0, "counts": 1.0, "total": 2.0},
+        "matrix": None,
+        "ancestor": {"ref": None, "reason": "not asked for (--ancestor)"},
+        "since": None,
     }
     whole.update(parts)  # type: ignore[typeddict-item]
     return whole

@@ -212,6 +212,9 @@ def _report(
         "method": method,
         "not_compared": _not_compared(labels, what, reads, rows),
         "timings_ms": _slowest(reads),
+        "matrix": None,
+        "ancestor": {"ref": None, "reason": "not asked for (--ancestor)"},
+        "since": None,
     }
 
 
