@@ -49,11 +49,17 @@ class Ref:
         return self.parent if self.snapshot is None else f"{self.parent}@{self.snapshot}"
 
 
-def parse_ref(text: str) -> Ref:
-    """`main@before-v2` or `main`; raises InvalidError for anything else."""
+def parse_ref(text: str, *, implicit: bool = False) -> Ref:
+    """`main@before-v2` or `main`; raises InvalidError for anything else.
+
+    :param implicit: also the name of a snapshot that cowdb took by itself, which begins with "_".
+    """
     parent, at, snapshot = text.partition("@")
     _check("source or branch", parent)
-    return Ref(parent, snapshot_name(snapshot) if at else None)
+    if not at:
+        return Ref(parent)
+    snapshot_name(snapshot.removeprefix("_") if implicit else snapshot)
+    return Ref(parent, SnapshotName(snapshot))
 
 
 def parse_snapshot_ref(text: str) -> tuple[str, SnapshotName]:

@@ -103,6 +103,14 @@ class ChangesInfo(TypedDict):
     reason: str
 
 
+class AncestorInfo(TypedDict):
+    """The nearest snapshot that several branches, sources and snapshots descend from."""
+
+    ref: str | None
+    reason: str
+    """Why there is none; else empty."""
+
+
 class PlanInfo(TypedDict):
     """What an operation would do (`--dry-run`), one line for each step."""
 

@@ -18,6 +18,7 @@ from cowdb.agent.http import openapi
 from cowdb.agent.operations import Planned, planning
 from cowdb.agent.policy import Caller
 from cowdb.agent.routes import VERSION, Call, Route
+from cowdb.agent.service.ancestry import Ancestry
 from cowdb.agent.service.branches import Branches
 from cowdb.agent.service.changes import Changes
 from cowdb.agent.service.clearance import Clearance
@@ -29,6 +30,7 @@ from cowdb.agent.service.snapshots import Snapshots
 from cowdb.agent.service.sources import Sources
 from cowdb.errors import CowdbError, InvalidError, NotFoundError
 from cowdb.wire import (
+    AncestorInfo,
     BranchInfo,
     ChangesInfo,
     Finding,
@@ -53,6 +55,7 @@ class Api:
         self.clearance = Clearance(context, self.branches, self.snapshots, self.sources)
         self.doctor = Doctor(context)
         self.changes = Changes(context)
+        self.ancestry = Ancestry(context)
         self.rebuild = Rebuild(context)
         self.routes = self._routes()
 
@@ -73,6 +76,8 @@ class Api:
                   lambda call: self.doctor.examine(call.caller, repair=call.body.repair)),
             Route("POST", "/changes", "Blocks in which two branches differ", requests.Changes,
                   ChangesInfo, lambda call: self.changes.between(call.body, call.caller)),
+            Route("POST", "/ancestor", "The nearest snapshot that all of them descend from",
+                  requests.Ancestor, AncestorInfo, lambda call: self.ancestry.common(call.body)),
             Route("POST", "/doctor/rebuild", "Make the store anew from what the pools hold",
                   requests.Rebuild, list[Finding],
                   lambda call: self.rebuild.run(call.body.pools, call.caller)),

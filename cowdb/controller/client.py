@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from cowdb.controller.transport import Report, Transport, quiet
 from cowdb.wire import (
+    AncestorInfo,
     BranchInfo,
     ChangesInfo,
     Finding,
@@ -84,6 +85,11 @@ class Host:
         """Where two branches can differ; call it when the snapshots to compare are taken."""
         body = {"first": first, "other": other}
         return cast(ChangesInfo, self._call("POST", _path("changes"), body, quiet))
+
+    def ancestor(self, names: Sequence[str]) -> AncestorInfo:
+        """The nearest snapshot that all of these branches, sources and snapshots descend from."""
+        body = {"names": list(names)}
+        return cast(AncestorInfo, self._call("POST", _path("ancestor"), body, quiet))
 
     def rebuild(self, pools: Sequence[str] = ()) -> list[Finding]:
         """:param pools: directories, or zfs:POOL/DATASET; none for where `cowdb init` makes one."""

@@ -49,7 +49,7 @@ class Branches:
         branch_name(request.name.removeprefix("_") if request.hidden else request.name)
         with self._context.store.transaction() as tx:
             self._require_free(tx, request.name)
-        ref = parse_ref(request.origin)
+        ref = parse_ref(request.origin, implicit=True)
         attempt = Attempt(report=report)
         if ref.snapshot is not None:
             return self._create(request, request.origin, None, caller, attempt, before)
@@ -93,7 +93,9 @@ class Branches:
         branch_id = new_id("br")
 
         def prepare(tx: Transaction) -> Intent:
-            snapshot = tx.snapshots.get(implicit) if implicit else find_snapshot(tx, origin)
+            snapshot = (
+                tx.snapshots.get(implicit) if implicit else find_snapshot(tx, origin, implicit=True)
+            )
             assert snapshot is not None
             require_ready(snapshot, f"snapshot {origin!r}")
             self._context.pools.require_room(snapshot.pool)

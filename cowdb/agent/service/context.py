@@ -16,7 +16,7 @@ from cowdb.agent.storage.protocol import Mark, VolumeId
 from cowdb.agent.store import Store, Transaction
 from cowdb.errors import BusyError, ConflictError, NotFoundError, StorageError
 from cowdb.model import BranchRecord, SnapshotRecord, SourceRecord
-from cowdb.names import parse_snapshot_ref
+from cowdb.names import parse_ref, parse_snapshot_ref
 
 STEP_NAMES = {
     "CloneVolume": "clone",
@@ -102,11 +102,16 @@ def find_parent(tx: Transaction, name: str) -> SourceRecord | BranchRecord:
     return find_source(tx, name) if owner[0] == "source" else find_branch(tx, name)
 
 
-def find_snapshot(tx: Transaction, ref: str) -> SnapshotRecord:
-    """By its reference, or by its id."""
-    parent_name, name = parse_snapshot_ref(ref)
-    parent = find_parent(tx, parent_name)
-    found = tx.snapshots.all("parent = ? and name = ?", parent.id, name)
+def find_snapshot(tx: Transaction, ref: str, *, implicit: bool = False) -> SnapshotRecord:
+    """By its reference.
+
+    :param implicit: it may be one that cowdb took by itself.
+    """
+    named = parse_ref(ref, implicit=implicit)
+    if named.snapshot is None:
+        parse_snapshot_ref(ref)  # says what is missing
+    parent = find_parent(tx, named.parent)
+    found = tx.snapshots.all("parent = ? and name = ?", parent.id, str(named.snapshot))
     if not found:
         raise NotFoundError(f"there is no snapshot {ref!r}", hint="cowdb snapshot list")
     return found[0]

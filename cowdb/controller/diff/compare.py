@@ -19,11 +19,25 @@ import psycopg
 from cowdb.controller.diff.catalog.reader import read_schema
 from cowdb.controller.diff.catalog.unmodelled import read_notes
 from cowdb.controller.diff.counts import Counted, Counting, compare_counts
-from cowdb.controller.diff.model import Changes, Method, Progress, Report, Schema, Side, Wanted
-from cowdb.controller.diff.rows.compare import Compared, Instant, compare_rows
+from cowdb.controller.diff.model import (
+    NO_ORIGIN,
+    Changes,
+    Method,
+    Origin,
+    Progress,
+    Report,
+    Schema,
+    Side,
+    Wanted,
+)
+from cowdb.controller.diff.rows.compare import Compared, Instant, Watch, compare_rows
+from cowdb.controller.diff.rows.shape import Shape, read_shapes
 from cowdb.controller.diff.schema import compare_sides
 from cowdb.controller.diff.scope import chosen_part
 from cowdb.controller.diff.session import Connections, connected, redacted, translated
+from cowdb.controller.diff.ways import report as ways_report
+from cowdb.controller.diff.ways.objects import steps_since
+from cowdb.controller.diff.ways.pairs import AllRows, Ways, compare_all
 from cowdb.errors import InvalidError
 
 _CLUSTER = "roles, their settings and memberships, and tablespaces: they belong to the whole server"
@@ -40,15 +54,18 @@ class Read:
     major: int
     timings_ms: dict[str, float]
     instant: Instant
+    shapes: dict[str, Shape]
 
 
 def compare(
     sides: Sequence[Side], what: Wanted, progress: Progress | None = None,
-    changes: Changes | None = None,
+    changes: Changes | None = None, origin: Origin = NO_ORIGIN,
 ) -> Report:  # fmt: skip
-    """Every other side against the first; no side is written to.
+    """Every other side against the first, and all of them with their common ancestor if there is
+    one; no side is written to.
 
     :param changes: asks the host where two branches can differ, so that only that is read.
+    :param origin: the ancestor, which may be one of the sides.
     :param progress: called from several threads, but never from two at once.
     :raises InvalidError: fewer than two sides, two of one name, or an impossible connection string.
     :raises ServerError: a side cannot be reached or read; the message names it.
@@ -57,14 +74,21 @@ def compare(
     started = time.perf_counter()
     sides = [replace(side, label=redacted(side.label)) for side in sides]
     _check(sides)
-    meter = _Meter(progress, len(sides), what)
+    labels = [side.label for side in sides]
+    everyone, ancestor = _with_ancestor(sides, origin)
+    reading = replace(what, schema=what.schema or (what.rows and ancestor is not None))
+    meter = _Meter(progress, len(everyone), reading)
     connections = Connections()
     with ExitStack() as stack:
-        reads = _read_all(sides, what, connections, meter, stack)
+        reads = _read_all(everyone, reading, connections, meter, stack)
+        ways = _ways(labels, ancestor, reads, what)
         began = time.perf_counter()
-        rows = _compare_rows(reads, what, connections, meter, changes)
+        rows = _compare_rows(reads, ways, what, connections, meter, changes)
         row_ms = _since(began)
-    report = _report([side.label for side in sides], what, reads, rows)
+    report = _report(ways, what, reads, rows)
+    report["ancestor"] = {
+        "ref": everyone[ancestor].label if ancestor is not None else None, "reason": origin.reason
+    }  # fmt: skip
     if what.rows:
         report["timings_ms"]["rows"] = row_ms
     report["timings_ms"]["total"] = _since(started)
@@ -80,6 +104,23 @@ def _check(sides: Sequence[Side]) -> None:
             raise InvalidError(f"side '{label}' is given twice", hint="name each side once")
 
 
+def _with_ancestor(sides: list[Side], origin: Origin) -> tuple[list[Side], int | None]:
+    """(all that has to be read, the ancestor's place in it)."""
+    if origin.side is None:
+        return sides, None
+    side = replace(origin.side, label=redacted(origin.side.label))
+    if side in sides:
+        return sides, sides.index(side)
+    return [*sides, side], len(sides)
+
+
+def _ways(labels: Sequence[str], ancestor: int | None, reads: Sequence[Read], what: Wanted) -> Ways:
+    if ancestor is None:
+        return Ways(labels, None, {})
+    schemas = [chosen_part(read.schema, what.tables) for read in reads]
+    return Ways(labels, ancestor, steps_since(schemas[ancestor], schemas[: len(labels)]))
+
+
 class _Meter:
     """Tells the progress of all sides together, one step at a time."""
 
@@ -93,7 +134,7 @@ class _Meter:
         with self._lock:
             self._done += 1
             if self._progress is not None:
-                self._progress(text, self._done, self._total)
+                self._progress(text, min(self._done, self._total), self._total)
 
 
 def _read_all(
@@ -141,33 +182,35 @@ def _read(
             counted = Counting(side, connections, what.tables).run(conn)
             timings["counts"] = _since(started)
             meter.step(f"counts of {side.label}")
-        snapshot = ""
+        snapshot, shapes = "", {}
         if what.rows:
+            shapes = read_shapes(conn)
             ((snapshot,),) = conn.execute("SELECT pg_export_snapshot()").fetchall()
     major = conn.info.server_version // 10000
-    return Read(schema, counted, notes, major, timings, Instant(side, snapshot))
+    return Read(schema, counted, notes, major, timings, Instant(side, snapshot), shapes)
 
 
 def _compare_rows(
-    reads: Sequence[Read], what: Wanted, connections: Connections, meter: _Meter,
+    reads: Sequence[Read], ways: Ways, what: Wanted, connections: Connections, meter: _Meter,
     changes: Changes | None,
-) -> list[Compared]:  # fmt: skip
-    """Every other side's rows against the first's. The host is asked for the changed blocks only
-    now: the snapshots are taken, so everything that they see is flushed and reported."""
+) -> AllRows:  # fmt: skip
+    """Every other side's rows against the first's, and what the ancestor asks for. The host is
+    asked for the changed blocks only now: the snapshots are taken, so everything that they see is
+    flushed and reported."""
     if not what.rows:
-        return []
-    done = []
-    first = reads[0].instant
-    for read in reads[1:]:
-        side = read.instant.side
-        where, why = _where(first.side, side, changes)
-        with translated(side):
-            compared = compare_rows(first, read.instant, what.tables, connections, where)
+        return AllRows()
+
+    def pair(one: int, two: int, watch: Watch) -> Compared:
+        first, other = reads[one].instant, reads[two].instant
+        where, why = _where(first.side, other.side, changes)
+        with translated(other.side):
+            compared = compare_rows(first, other, what.tables, connections, where, watch)
         if why:
             compared.partly.append(f"changed blocks: everything was read, since {why}")
-        done.append(compared)
-        meter.step(f"rows of {side.label}")
-    return done
+        meter.step(f"rows of {other.side.label}")
+        return compared
+
+    return compare_all(ways, [read.shapes for read in reads], what.tables, pair)
 
 
 def _where(
@@ -192,17 +235,22 @@ def _catalog(conn: psycopg.Connection[Any]) -> tuple[Schema, list[str]]:
     return read_schema(conn)
 
 
-def _report(
-    labels: Sequence[str], what: Wanted, reads: Sequence[Read], rows: Sequence[Compared]
-) -> Report:
-    changes = compare_sides([chosen_part(read.schema, what.tables) for read in reads], labels)
-    counts = compare_counts([read.counted for read in reads])
-    unread = any(read.counted.failed for read in reads) or any(item.failed for item in rows)
+def _report(ways: Ways, what: Wanted, reads: Sequence[Read], rows: AllRows) -> Report:
+    labels = ways.labels
+    sides = reads[: len(labels)]
+    schemas = [chosen_part(read.schema, what.tables) if what.schema else {} for read in sides]
+    changes = compare_sides(schemas, labels)
+    counts = compare_counts([read.counted for read in sides])
+    unread = any(read.counted.failed for read in sides) or any(item.failed for item in rows.direct)
     same = all(len(set(line["counts"])) == 1 for line in counts)
-    lines = [line for item in rows for line in item.rows]
+    lines = [line for item in rows.direct for line in item.rows]
     method: dict[str, Method] = {line["table"]: "full-scan" for line in counts}
-    for item in rows:
+    for item in (*rows.direct, *(item for _, _, item in rows.further)):
         method |= item.method
+    counted = [read.counted for read in reads]
+    timings = _slowest(reads)
+    if not what.schema:  # read for the ancestor's sake
+        timings.pop("schema", None)
     return {
         "sides": list(labels),
         "identical": not changes and same and not unread and not lines,
@@ -210,21 +258,22 @@ def _report(
         "counts": counts,
         "rows": lines,
         "method": method,
-        "not_compared": _not_compared(labels, what, reads, rows),
-        "timings_ms": _slowest(reads),
-        "matrix": None,
-        "ancestor": {"ref": None, "reason": "not asked for (--ancestor)"},
-        "since": None,
+        "not_compared": _not_compared(what, reads, rows, len(labels)),
+        "timings_ms": timings,
+        "matrix": ways_report.matrix(ways, schemas, counts, rows),
+        "ancestor": {"ref": None, "reason": ""},
+        "since": ways_report.since(ways, counted, rows, schema=what.schema),
     }
 
 
-def _not_compared(
-    labels: Sequence[str], what: Wanted, reads: Sequence[Read], rows: Sequence[Compared]
-) -> list[str]:
+def _not_compared(what: Wanted, reads: Sequence[Read], rows: AllRows, sides: int) -> list[str]:
     lines = ["schema: not asked for"] if not what.schema else []
     lines += ["numbers of rows: not asked for"] if not what.counts else []
     lines += ["row contents: not asked for"] if not what.rows else []
-    for label, item in zip(labels[1:], rows, strict=False):
+    labels = [read.instant.side.label for read in reads]
+    pairs = [(labels[rank], item) for rank, item in enumerate(rows.direct, 1)]
+    pairs += [(f"{labels[two]} since {labels[one]}", item) for one, two, item in rows.further]
+    for label, item in pairs:
         lines += [f"{label}: rows of {name}: {why}" for name, why in sorted(item.failed.items())]
         lines += [f"{label}: {note}" for note in item.partly]
     if what.tables:

@@ -53,6 +53,17 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The common ancestor to tell changes from, or why there is none."""
+
+    side: Side | None
+    reason: str = ""
+
+
+NO_ORIGIN = Origin(None, "not asked for (--ancestor)")
+
+
+@dataclass(frozen=True)
 class Wanted:
     """What to compare. Patterns in `tables` are shell globs on `schema.table` and on `table`."""
 

@@ -7,7 +7,7 @@ A connection of each side works in the very snapshot that the schema and the cou
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ from cowdb.controller.diff.rows.blocks import (
     obstacle,
     read_catalog,
 )
-from cowdb.controller.diff.rows.merge import Found
+from cowdb.controller.diff.rows.merge import Found, Told
 from cowdb.controller.diff.rows.scan import Hashing, compare_table
 from cowdb.controller.diff.rows.shape import Shape
 from cowdb.controller.diff.scope import is_chosen
@@ -56,6 +56,18 @@ class Blocks:
     other: Catalog
 
 
+@dataclass(frozen=True)
+class Watch:
+    """:param tables: none but these; None for all.
+    :param told: for some tables, what hears of each difference, from any thread."""
+
+    tables: Collection[str] | None = None
+    told: Mapping[str, Told] = field(default_factory=dict)
+
+
+_ALL = Watch()
+
+
 @dataclass
 class Compared:
     """:param rows: for each table that differs.
@@ -70,7 +82,7 @@ class Compared:
 
 def compare_rows(
     first: Instant, other: Instant, globs: Sequence[str], connections: Connections,
-    where: Where | None = None,
+    where: Where | None = None, watch: Watch = _ALL,
 ) -> Compared:  # fmt: skip
     """:param where: which blocks can differ, where the host can tell; None reads everything.
     :raises ServerError: a side went away."""
@@ -80,7 +92,8 @@ def compare_rows(
         shapes = shape.read_shapes(pair[0]), shape.read_shapes(pair[1])
         blocks = Blocks(where, *map(read_catalog, pair)) if where is not None else None
         hashing = _hashing(pair)
-    tables = _tables(shapes, globs)
+    tables = [name for name in _tables(shapes, globs)
+              if watch.tables is None or name in watch.tables]  # fmt: skip
     for name in tables:
         lone = shape.one_sided(*shapes, name)
         if lone:
@@ -94,7 +107,8 @@ def compare_rows(
                     name = next(todo, None)
                 if name is None:
                     return
-                _one(own, name, shapes, hashing, done, lock, other.side.label, blocks)
+                told = watch.told.get(name)
+                _one(own, name, shapes, hashing, done, lock, other.side.label, blocks, told)
 
     with ThreadPoolExecutor(_PAIRS, thread_name_prefix="cowdb-rows") as pool:
         futures = [pool.submit(work) for _ in range(min(_PAIRS, len(tables)))]
@@ -119,7 +133,7 @@ def _tables(shapes: tuple[dict[str, Shape], dict[str, Shape]], globs: Sequence[s
 def _one(
     pair: tuple[psycopg.Connection[Any], psycopg.Connection[Any]], name: str,
     shapes: tuple[dict[str, Shape], dict[str, Shape]], hashing: Hashing, done: Compared,
-    lock: threading.Lock, side: str, blocks: Blocks | None,
+    lock: threading.Lock, side: str, blocks: Blocks | None, told: Told | None,
 ) -> None:  # fmt: skip
     table = shape.common(name, shapes[0][name], shapes[1][name])
     if not table.columns:
@@ -130,7 +144,7 @@ def _one(
     try:
         # Savepoints, so that one unreadable table does not end the transactions.
         with pair[0].transaction(), pair[1].transaction():
-            method, found = _found(pair, table, estimate, hashing, blocks)
+            method, found = _found(pair, table, estimate, hashing, blocks, told)
     except psycopg.Error as error:
         if pair[0].broken or pair[1].broken:
             raise
@@ -145,7 +159,7 @@ def _one(
 
 def _found(
     pair: tuple[psycopg.Connection[Any], psycopg.Connection[Any]], table: shape.Common,
-    estimate: int, hashing: Hashing, blocks: Blocks | None,
+    estimate: int, hashing: Hashing, blocks: Blocks | None, told: Told | None,
 ) -> tuple[Method, Found]:  # fmt: skip
     """By the blocks that have changed, where they tell; else by reading all of the table."""
     if blocks is not None and not obstacle(table, blocks.first, blocks.other):
@@ -154,8 +168,8 @@ def _found(
         if not ranges:
             return "unchanged-blocks", Found()
         if few_enough(ranges, physical.pages):
-            return "changed-blocks", compare_blocks(pair, table, ranges, SAMPLE)
-    return "full-scan", compare_table(pair, table, estimate, hashing, SAMPLE)
+            return "changed-blocks", compare_blocks(pair, table, ranges, SAMPLE, told)
+    return "full-scan", compare_table(pair, table, estimate, hashing, SAMPLE, told)
 
 
 def _line(name: str, side: str, key: Sequence[str], found: Found) -> RowChanges:

@@ -3,7 +3,7 @@ and bounded in memory: it keeps the current rows and a sample."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -13,6 +13,9 @@ from cowdb.controller.diff.rows.record import fields
 Row: TypeAlias = tuple[bytes, bytes]
 """(order, text): `order` is the key's text, or anything else that sorts both sides alike and is
 equal for what is to be matched; `text` is the whole row."""
+Told: TypeAlias = Callable[[bytes | None, bytes | None], None]
+"""Hears of every difference: the row's text on the first side and on the other, None where there
+is no such row."""
 
 
 @dataclass
@@ -38,7 +41,9 @@ class Names:
     key: Sequence[str]
 
 
-def merge(first: Iterable[Row], other: Iterable[Row], names: Names, most: int) -> Found:
+def merge(
+    first: Iterable[Row], other: Iterable[Row], names: Names, most: int, told: Told | None = None
+) -> Found:
     """:param first: rows of the first side, sorted by (order, text); `other` likewise.
     :param most: how many differences the sample holds."""
     found = Found()
@@ -49,14 +54,20 @@ def merge(first: Iterable[Row], other: Iterable[Row], names: Names, most: int) -
             assert one is not None
             found.removed += 1
             _note(found, "removed", one[1], names, most)
+            if told is not None:
+                told(one[1], None)
             one = next(left, None)
         elif one is None or two[0] < one[0]:
             found.added += 1
             _note(found, "added", two[1], names, most)
+            if told is not None:
+                told(None, two[1])
             two = next(right, None)
         else:
             if one[1] != two[1]:
                 _changed(found, one[1], two[1], names, most)
+                if told is not None:
+                    told(one[1], two[1])
             one, two = next(left, None), next(right, None)
     return found
 
