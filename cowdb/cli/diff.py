@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from cowdb.cli.output import Progress, client, epilog, json_option, print_json
+from cowdb.cli.output import Progress, client, colored, epilog, json_option, print_json
 
 
 @click.command(
@@ -31,11 +31,13 @@ from cowdb.cli.output import Progress, client, epilog, json_option, print_json
     " collide. By itself with three sides and more.",
 )
 @click.option("--base", metavar="SIDE", help="The same, since another state: named like a side.")
+@click.option("--details", "-v", is_flag=True, help="Print everything, not only the first of it.")
 @json_option
 @click.pass_context
 def diff(
     ctx: click.Context, sides: tuple[str, ...], schema: bool, counts: bool, rows: bool,
-    tables: tuple[str, ...], ancestor: bool | None, base: str | None, as_json: bool,
+    tables: tuple[str, ...], ancestor: bool | None, base: str | None, details: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Say what differs: each side is a branch, a snapshot, a source, or a postgresql:// URL."""
     from cowdb.controller.diff.compare import compare
@@ -60,7 +62,7 @@ def diff(
     else:
         from cowdb.cli.diffview import render
 
-        click.echo(render(found, color=sys.stdout.isatty()), nl=False)
+        click.echo(render(found, color=colored(sys.stdout), details=details), nl=False)
     if not found["identical"]:
         ctx.exit(3)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -33,6 +34,11 @@ def client() -> Iterator[Client]:
 
     with connect(load()) as found:
         yield found
+
+
+def colored(stream: TextIO) -> bool:
+    """Colours are for terminals, and not for who asks for none (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 def print_plan(steps: Sequence[str], as_json: bool) -> None:
@@ -95,7 +101,8 @@ class Progress:
             return
         self._drawn = now
         share = f" {done * 100 // total} %" if done is not None and total else ""
-        click.echo(f"\r\033[K{click.style('…', fg='cyan')} {what}{share}"[:140], nl=False, err=True)
+        mark = click.style("…", fg="cyan") if colored(sys.stderr) else "…"
+        click.echo(f"\r\033[K{mark} {what}{share}"[:140], nl=False, err=True)
 
     def clear(self) -> None:
         """Make room for a line that stays."""
