@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from cowdb.controller.diff.rows.shape import Shape, common
 from cowdb.controller.diff.ways import pairs
 from cowdb.controller.diff.ways.objects import Step, Steps
 from cowdb.controller.diff.ways.pairs import AllRows, Ways, compare_all
-from cowdb.controller.diff.ways.record import decoded, encoded
+from cowdb.controller.diff.ways.record import Recorder, decoded, encoded
+from cowdb.controller.diff.ways.tables import plan_tables
 from tests.unit.diff.test_rows import VALUES, printed
 
 LABELS = ["one", "two", "three", "four", "five"]
@@ -306,3 +308,33 @@ def test_keys_are_told_apart(one: list[str | None], two: list[str | None]) -> No
     assert decoded(b"1234" + encoded(one)) == one
     if "\0" not in "".join(value or "" for value in two):
         assert (encoded(one) == encoded(two)) == (one == two)
+
+
+def test_more_changes_than_fit_in_memory_come_back_by_table_and_key() -> None:
+    shape = {f"public.t{n}": Shape("r", ("k", "v"), (("k",),), 1) for n in range(3)}
+    plans = plan_tables([shape] * 4, 3, 3, ())
+    expected: dict[str, dict[str, set[tuple[int, bool, str]]]] = {}
+    with Recorder(plans, most_bytes=20_000) as recorder:
+        for rank, table in itertools.product((2, 0, 1), shape):
+            tell = recorder.told(table, rank)
+            for key in map(str, range(300, 0, -1)):
+                texts = printed([key, "old"]), printed([key, f"new {rank}"])
+                tell(*(text.encode() for text in texts))
+                pieces = expected.setdefault(table, {}).setdefault(key, set())
+                pieces |= {(rank, False, texts[0]), (rank, True, texts[1])}
+        found = {
+            table: {decoded(order)[0]: set(pieces) for order, pieces in rows}
+            for table, rows in recorder.rows()
+        }
+    assert found == expected
+
+
+def test_a_key_with_two_spellings_is_one_row() -> None:
+    """1.0 and 1.00 are one numeric key: what the comparison has matched stays one row."""
+    shape = {T: Shape("r", ("k", "v"), (("k",),), 1)}
+    with Recorder(plan_tables([shape] * 3, 2, 2, ())) as recorder:
+        recorder.told(T, 0)(b"(1.0,a)", b"(1.00,a)")
+        recorder.told(T, 1)(b"(1.0,a)", b"(1.0,b)")
+        found = {(*decoded(order), len(list(pieces)))
+                 for _, rows in recorder.rows() for order, pieces in rows}  # fmt: skip
+    assert found == {("1.0", 4)}

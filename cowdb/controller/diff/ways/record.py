@@ -56,13 +56,20 @@ class Recorder:
         start = _TABLE.pack(self._numbers[table])
         heads = _HEAD.pack(rank, _WENT), _HEAD.pack(rank, _CAME)
 
+        matched = plan.key and rank in plan.matched
+
         def tell(before: bytes | None, after: bytes | None) -> None:
+            order = None
             for head, text in zip(heads, (before, after), strict=True):
-                if text is not None:
+                if text is None:
+                    continue
+                # Where the key matched them, both rows are told under the reference's: a key may
+                # have several texts (1.0 and 1.00), of which the reference has only one.
+                if order is None or not matched:
                     values = fields(text.decode())
                     order = start + encoded([values[number] for number in place])
-                    with self._lock:
-                        self._sorter.add((order, head + text))
+                with self._lock:
+                    self._sorter.add((order, head + text))
 
         return tell
 

@@ -22,6 +22,7 @@ class Plan:
     """:param others: the sides that have the table, without the reference.
     :param key: of which reference and others agree that it tells rows apart; else empty.
     :param columns: for each of the others, those that it shares with the reference, sorted.
+    :param matched: those of the others whose rows are matched with the reference's by this key.
     """
 
     table: str
@@ -30,6 +31,7 @@ class Plan:
     others: tuple[Rank, ...]
     key: tuple[str, ...]
     columns: Mapping[Rank, tuple[str, ...]]
+    matched: frozenset[Rank]
 
     @property
     def everywhere(self) -> tuple[str, ...]:
@@ -68,6 +70,7 @@ def _plan(
         name, "materialized view" if mine.kind == "m" else "table",
         reference, tuple(others), tuple(sorted(key)),
         {rank: pair.columns for rank, pair in pairs.items()},
+        frozenset(rank for rank, pair in pairs.items() if set(pair.key) == set(key)),
     )  # fmt: skip
 
 
