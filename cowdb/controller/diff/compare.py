@@ -245,8 +245,7 @@ def _report(ways: Ways, what: Wanted, reads: Sequence[Read], rows: AllRows) -> R
     same = all(len(set(line["counts"])) == 1 for line in counts)
     lines = [line for item in rows.direct for line in item.rows]
     method: dict[str, Method] = {line["table"]: "full-scan" for line in counts}
-    for item in (*rows.direct, *(item for _, _, item in rows.further)):
-        method |= item.method
+    method |= rows.method()
     counted = [read.counted for read in reads]
     timings = _slowest(reads)
     if not what.schema:  # read for the ancestor's sake

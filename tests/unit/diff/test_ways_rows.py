@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cowdb.controller.diff.model import Described, ObjectKey, TableSince
+from cowdb.controller.diff.model import Described, ObjectKey, RowChanges, TableSince
 from cowdb.controller.diff.rows.compare import Compared, Watch
 from cowdb.controller.diff.rows.merge import Names, Row, merge
 from cowdb.controller.diff.rows.shape import Shape, common
@@ -53,8 +53,11 @@ class Database:
 
 
 def compared(
-    databases: list[Database], sides: int, ancestor: int | None, steps: Steps | None = None
-) -> AllRows:
+    databases: list[Database], sides: int, ancestor: int | None, steps: Steps | None = None,
+    asked: list[tuple[int, int]] | None = None,
+) -> AllRows:  # fmt: skip
+    """:param asked: which pairs were compared."""
+    asked = [] if asked is None else asked
     shapes = [database.shapes() for database in databases]
 
     def pair(one: int, two: int, watch: Watch) -> Compared:
@@ -64,8 +67,16 @@ def compared(
             return Compared()
         table = common(T, shapes[one][T], shapes[two][T])
         rows = [databases[rank].rows(table.columns, table.key) for rank in (one, two)]
-        merge(*rows, Names(table.columns, table.key), 20, watch.told.get(T))
-        return Compared()
+        found = merge(*rows, Names(table.columns, table.key), 20, watch.told.get(T))
+        asked.append((one, two))
+        done = Compared()
+        if found.added or found.removed or found.changed:
+            done.rows.append({
+                "table": T, "side": LABELS[two], "key": list(table.key), "added": found.added,
+                "removed": found.removed, "changed": found.changed, "columns": found.columns,
+                "sample": found.sample,
+            })  # fmt: skip
+        return done
 
     ways = Ways(LABELS[:sides], ancestor, steps or {})
     return compare_all(ways, shapes, (), pair)
@@ -237,6 +248,31 @@ def _plain(item: TableSince, names: dict[str, str]) -> object:
     rows = sorted((str(row["key"]), sorted(names[side] for side in row["by"]), row["conflict"],
                    row["collide"]) for row in item["sample"])  # fmt: skip
     return changes, item["conflict"], item["conflicts"], item["agreed"], item["columns"], rows
+
+
+@settings(deadline=None)
+@given(st.one_of(MANY, LOOSE))
+def test_what_is_derived_from_the_ancestor_is_what_the_first_side_shows(
+    all_of_them: list[Database],
+) -> None:
+    """Where the ancestor has the table and the columns are the same, the first side is compared
+    with no other one."""
+    sides = len(all_of_them) - 1
+    asked: list[tuple[int, int]] = []
+    derived = compared(all_of_them, sides, sides, asked=asked)
+    plain = compared(all_of_them[:-1], sides, None)
+    for one, two in zip(derived.direct, plain.direct, strict=True):
+        assert [comparable(line) for line in one.rows] == [comparable(line) for line in two.rows]
+    uniform = {side.columns for side in all_of_them} == {("a", "b")}
+    if uniform and all_of_them[-1].table is not None:
+        assert {one for one, _ in asked} <= {sides}
+
+
+def comparable(line: RowChanges) -> object:
+    sample = sorted(str([row["change"], *(sorted(row.get(part, {}).items())
+                                          for part in ("key", "row", "columns"))])
+                    for row in line["sample"])  # fmt: skip
+    return {**line, "columns": dict(line["columns"]), "sample": sample}
 
 
 def since(*sides: Table, ancestor: Table, steps: Steps | None = None) -> TableSince:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import get_args
 
-from cowdb.controller.diff.model import Against, ObjectKey, TableGroups, TableSince
+from cowdb.controller.diff.model import Against, Method, ObjectKey, TableGroups, TableSince
 from cowdb.controller.diff.rows.compare import SAMPLE, Compared, Watch
+from cowdb.controller.diff.rows.merge import Told
 from cowdb.controller.diff.rows.shape import Shape
 from cowdb.controller.diff.scope import name_parts
+from cowdb.controller.diff.ways.derive import Derived, derivable
 from cowdb.controller.diff.ways.matrix import Matrix
 from cowdb.controller.diff.ways.objects import Steps, changed_properties
 from cowdb.controller.diff.ways.record import Piece, Recorder, decoded
 from cowdb.controller.diff.ways.rows import Deltas, read_line
-from cowdb.controller.diff.ways.since import TableHistory
+from cowdb.controller.diff.ways.since import Altered, TableHistory
 from cowdb.controller.diff.ways.tables import Plan, Rank, plan_tables
 
 ComparePair = Callable[[Rank, Rank, Watch], Compared]
@@ -33,6 +36,14 @@ class AllRows:
     further: list[tuple[Rank, Rank, Compared]] = field(default_factory=list)
     matrix: list[TableGroups] = field(default_factory=list)
     since: list[TableSince] = field(default_factory=list)
+
+    def method(self) -> dict[str, Method]:
+        """How each table was read: where several pairs were compared, the one that read most."""
+        found: dict[str, Method] = {}
+        for item in (*self.direct, *(item for _, _, item in self.further)):
+            for name, how in item.method.items():
+                found[name] = max(found.get(name, how), how, key=get_args(Method).index)
+        return found
 
 
 @dataclass(frozen=True)
@@ -60,22 +71,28 @@ def compare_all(
         done.direct = [pair(0, rank, Watch()) for rank in range(1, len(ways.labels))]
         return done
     plans = plan_tables(shapes, len(ways.labels), ways.ancestor, globs)
+    derived = {
+        (name, rank)
+        for name, plan in plans.items()
+        for rank in range(1, len(ways.labels))
+        if derivable(plan, rank, shapes)
+    }
     with Recorder(plans) as recorder:
-        for rank in range(1, len(ways.labels)):
-            watch = Watch(told=dict(_told(recorder, plans, 0, rank)))
-            done.direct.append(pair(0, rank, watch))
         for one, rank in _further(plans.values(), len(ways.labels)):
             told = dict(_told(recorder, plans, one, rank))
             done.further.append((one, rank, pair(one, rank, Watch(told.keys(), told))))
-        failed = {name for item in done.direct for name in item.failed}
-        failed |= {name for _, _, item in done.further for name in item.failed}
-        _tell(ways, plans, failed, recorder, done)
+        for rank in range(1, len(ways.labels)):
+            wanted = {name for name, plan in plans.items()
+                      if {0, rank} <= plan.holders and (name, rank) not in derived}  # fmt: skip
+            watch = Watch(wanted, dict(_told(recorder, plans, 0, rank)))
+            done.direct.append(pair(0, rank, watch) if wanted else Compared())
+        _tell(ways, plans, derived, recorder, done)
     return done
 
 
 def _told(
     recorder: Recorder, plans: Mapping[str, Plan], one: Rank, rank: Rank
-) -> Iterator[tuple[str, Callable[[bytes | None, bytes | None], None]]]:
+) -> Iterator[tuple[str, Told]]:
     for name, plan in plans.items():
         if plan.reference == one and rank in plan.columns:
             yield name, recorder.told(name, rank)
@@ -88,54 +105,104 @@ def _further(plans: Iterable[Plan], sides: int) -> list[tuple[Rank, Rank]]:
 
 
 def _tell(
-    ways: Ways, plans: Mapping[str, Plan], failed: set[str], recorder: Recorder, done: AllRows
-) -> None:
+    ways: Ways, plans: Mapping[str, Plan], derived: set[tuple[str, Rank]], recorder: Recorder,
+    done: AllRows,
+) -> None:  # fmt: skip
+    failed = _failed(done, derived)
     altered = altered_columns(ways)
     for table, rows in recorder.rows():
         plan = plans[table]
         if table in failed:
             continue
-        matrix = Matrix(plan, ways.labels, SAMPLE)
-        history = None
-        if ways.ancestor is not None:
-            mine = altered.get(tuple(name_parts(table)), {})
-            history = TableHistory(plan, ways.labels, ways.ancestor, mine, SAMPLE)
-        (_read_keyed if plan.key else _read_loose)(plan, rows, matrix, history)
-        if len(ways.labels) > 2 and (groups := matrix.result()):
+        readers = Readers(
+            plan,
+            Matrix(plan, ways.labels, SAMPLE),
+            _history(ways, plan, altered),
+            [Derived(plan, rank, SAMPLE) if (table, rank) in derived else None
+             for rank in range(1, len(ways.labels))],
+        )  # fmt: skip
+        readers.read(rows)
+        if len(ways.labels) > 2 and (groups := readers.matrix.result()):
             done.matrix.append(groups)
-        if history and (since := history.result()):
+        if readers.history and (since := readers.history.result()):
             done.since.append(since)
+        for label, item, pair in zip(ways.labels[1:], done.direct, readers.derived, strict=True):
+            if pair is not None and (line := pair.result(label)):
+                item.rows.append(line)
+    for item in done.direct:
+        item.rows.sort(key=lambda line: line["table"])
 
 
-Rows = Iterator[tuple[bytes, Iterator[Piece]]]
+def _failed(done: AllRows, derived: set[tuple[str, Rank]]) -> set[str]:
+    """The tables that some pair could not be compared in: they are told of no pair that would be
+    derived from that, and nothing is told of all sides together."""
+    reasons = {name: why for _, _, item in done.further for name, why in item.failed.items()}
+    for name, rank in derived:
+        if name in reasons:
+            done.direct[rank - 1].failed[name] = reasons[name]
+    return reasons.keys() | {name for item in done.direct for name in item.failed}
 
 
-def _read_keyed(plan: Plan, rows: Rows, matrix: Matrix, history: TableHistory | None) -> None:
-    for order, pieces in rows:
-        found = list(pieces)
-        ranks = {rank for rank, _, _ in found}
-        if len(ranks) == 1 and matrix.full and (history is None or history.full):
-            # Most rows of a large change: no need to take them apart.
-            (rank,) = ranks
-            matrix.lone(rank)
-            if history is not None:
-                ways = {came for _, came, _ in found}
-                history.lone(rank, went=False in ways, came=True in ways)
-            continue
-        line = read_line(found, plan)
-        key = dict(zip(plan.key, decoded(order), strict=True))
-        matrix.line(key, line)
-        if history is not None:
-            history.line(key, line)
+def _history(
+    ways: Ways, plan: Plan, altered: Mapping[tuple[str, ...], Altered]
+) -> TableHistory | None:
+    if ways.ancestor is None:
+        return None
+    mine = altered.get(tuple(name_parts(plan.table)), {})
+    return TableHistory(plan, ways.labels, ways.ancestor, mine, SAMPLE)
 
 
-def _read_loose(plan: Plan, rows: Rows, matrix: Matrix, history: TableHistory | None) -> None:
-    for order, pieces in rows:
-        deltas = Deltas().add(pieces)
-        row = dict(zip(plan.everywhere, decoded(order), strict=True))
-        matrix.deltas(row, deltas)
-        if history is not None:
-            history.deltas(row, deltas)
+@dataclass(frozen=True)
+class Readers:
+    """What wants to hear of a table's rows."""
+
+    plan: Plan
+    matrix: Matrix
+    history: TableHistory | None
+    derived: Sequence[Derived | None]
+
+    def read(self, rows: Iterator[tuple[bytes, Iterator[Piece]]]) -> None:
+        if self.plan.key:
+            self._read_keyed(rows)
+        else:
+            self._read_loose(rows)
+
+    def _read_keyed(self, rows: Iterator[tuple[bytes, Iterator[Piece]]]) -> None:
+        short = not any(self.derived)
+        for order, pieces in rows:
+            found = list(pieces)
+            ranks = {rank for rank, _, _ in found}
+            if len(ranks) == 1 and short and self._full():
+                # Most rows of a large change: no need to take them apart.
+                self._lone(ranks.pop(), {came for _, came, _ in found})
+                continue
+            line = read_line(found, self.plan)
+            key = dict(zip(self.plan.key, decoded(order), strict=True))
+            self.matrix.line(key, line)
+            if self.history is not None:
+                self.history.line(key, line)
+            for pair in self.derived:
+                if pair is not None:
+                    pair.line(line)
+
+    def _full(self) -> bool:
+        return self.matrix.full and (self.history is None or self.history.full)
+
+    def _lone(self, rank: Rank, came: set[bool]) -> None:
+        self.matrix.lone(rank)
+        if self.history is not None:
+            self.history.lone(rank, went=False in came, came=True in came)
+
+    def _read_loose(self, rows: Iterator[tuple[bytes, Iterator[Piece]]]) -> None:
+        for order, pieces in rows:
+            deltas = Deltas().add(pieces)
+            row = dict(zip(self.plan.everywhere, decoded(order), strict=True))
+            self.matrix.deltas(row, deltas)
+            if self.history is not None:
+                self.history.deltas(row, deltas)
+            for pair in self.derived:
+                if pair is not None:
+                    pair.deltas(row, deltas)
 
 
 def altered_columns(ways: Ways) -> dict[tuple[str, ...], dict[Rank, dict[str, Against]]]:

@@ -34,6 +34,11 @@ class Plan:
     matched: frozenset[Rank]
 
     @property
+    def holders(self) -> set[Rank]:
+        """What was compared of those that have the table, the reference included."""
+        return {self.reference, *self.others}
+
+    @property
     def everywhere(self) -> tuple[str, ...]:
         """The columns that all of them have."""
         shared = set.intersection(*(set(names) for names in self.columns.values()))
