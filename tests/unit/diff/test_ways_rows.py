@@ -67,7 +67,7 @@ def compared(
             return Compared()
         table = common(T, shapes[one][T], shapes[two][T])
         rows = [databases[rank].rows(table.columns, table.key) for rank in (one, two)]
-        found = merge(*rows, Names(table.columns, table.key), 20, watch.told.get(T))
+        found = merge(*rows, Names(table.columns, table.key, watch.told.get(T)), 20)
         asked.append((one, two))
         done = Compared()
         if found.added or found.removed or found.changed:
