@@ -20,7 +20,8 @@ from cowdb.controller.diff.catalog.reader import read_schema
 from cowdb.controller.diff.catalog.unmodelled import read_notes
 from cowdb.controller.diff.counts import Counted, Counting, compare_counts
 from cowdb.controller.diff.model import Changes, Method, Progress, Report, Schema, Side, Wanted
-from cowdb.controller.diff.rows.compare import Compared, Instant, compare_rows
+from cowdb.controller.diff.rows.compare import Compared, compare_rows
+from cowdb.controller.diff.rows.lanes import Instant
 from cowdb.controller.diff.schema import compare_sides
 from cowdb.controller.diff.scope import chosen_part
 from cowdb.controller.diff.session import Connections, connected, redacted, translated
@@ -145,7 +146,7 @@ def _read(
         if what.rows:
             ((snapshot,),) = conn.execute("SELECT pg_export_snapshot()").fetchall()
     major = conn.info.server_version // 10000
-    return Read(schema, counted, notes, major, timings, Instant(side, snapshot))
+    return Read(schema, counted, notes, major, timings, Instant(side, snapshot, conn))
 
 
 def _compare_rows(

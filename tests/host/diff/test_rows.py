@@ -11,7 +11,7 @@ import pytest
 
 from cowdb.controller.diff.compare import compare
 from cowdb.controller.diff.model import Report, RowChanges, Side, Wanted
-from cowdb.controller.diff.rows import scan
+from cowdb.controller.diff.rows import digest, scan
 from tests.plainpg import PlainPostgres
 
 EVERYTHING = """
@@ -177,13 +177,15 @@ def test_partitions_and_inheritance_are_compared_where_the_rows_lie(server: Plai
         ("public.derived", 1, 0), ("public.p2", 0, 1)]  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(6))
 def test_random_changes_against_a_full_outer_join(
     server: PlainPostgres, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """The oracle is the server's own join of both tables, by IS DISTINCT FROM."""
     seeded = random.Random(seed)
     monkeypatch.setattr(scan, "ROWS_IN_BUCKET", seeded.choice([1, 7, 400]))
+    monkeypatch.setattr(scan, "FEW_ROWS", seeded.choice([0, 0, 4000]))
+    monkeypatch.setattr(digest, "ROWS_IN_PART", seeded.choice([16, 100, 4000]))
     script = "CREATE TABLE t (id int PRIMARY KEY, v text, w numeric); " \
              "INSERT INTO t SELECT i, md5(i::text), i / 3.0 FROM generate_series(1, 3000) i; " \
              "ANALYZE t"  # fmt: skip

@@ -1,50 +1,37 @@
-"""Row contents of two sides: every table that both have, several at a time.
-
-A connection of each side works in the very snapshot that the schema and the counts were read in
-(`SET TRANSACTION SNAPSHOT`), so that all three speak of one instant.
-"""
+"""Row contents of two sides: every table that both have, several at a time."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import psycopg
-from psycopg import sql
 
-from cowdb.controller.diff.model import Method, RowChanges, Side
+from cowdb.controller.diff.model import Method, RowChanges
 from cowdb.controller.diff.rows import shape
 from cowdb.controller.diff.rows.blocks import (
     Catalog,
-    Ranges,
     compare_blocks,
     few_enough,
     obstacle,
     read_catalog,
 )
+from cowdb.controller.diff.rows.digest import MovedError, Ranges
+from cowdb.controller.diff.rows.hashing import Hashing, agreed, probe
+from cowdb.controller.diff.rows.lanes import Instant, Lanes
 from cowdb.controller.diff.rows.merge import Found
-from cowdb.controller.diff.rows.scan import Hashing, compare_table
+from cowdb.controller.diff.rows.scan import compare_table
 from cowdb.controller.diff.rows.shape import Shape
 from cowdb.controller.diff.scope import is_chosen
-from cowdb.controller.diff.session import Connections, connected, reason
+from cowdb.controller.diff.session import Connections, reason
 
 Where = Mapping[str, Ranges]
 """For each relation file that can differ, half-open ranges of its blocks."""
 
 SAMPLE = 20  # differences of each table that the report shows
-_PAIRS = 2  # of connections; each keeps one processor of each server busy
-
-
-@dataclass(frozen=True)
-class Instant:
-    """A side, and the snapshot that its transaction exported."""
-
-    side: Side
-    snapshot: str
+_AT_ONCE = 3  # tables; the lanes decide how many connections work for them
 
 
 @dataclass(frozen=True)
@@ -74,88 +61,85 @@ def compare_rows(
 ) -> Compared:  # fmt: skip
     """:param where: which blocks can differ, where the host can tell; None reads everything.
     :raises ServerError: a side went away."""
-    done = Compared()
-    lock = threading.Lock()
-    with _pair(first, other, connections) as pair:
-        shapes = shape.read_shapes(pair[0]), shape.read_shapes(pair[1])
-        blocks = Blocks(where, *map(read_catalog, pair)) if where is not None else None
-        hashing = _hashing(pair)
-    tables = _tables(shapes, globs)
-    for name in tables:
-        lone = shape.one_sided(*shapes, name)
-        if lone:
-            done.partly.append(f"values of {name}.{', '.join(lone)}: only one side has the column")
-    todo = iter(tables)
-
-    def work() -> None:
-        with _pair(first, other, connections) as own:
-            while not connections.stopped:
-                with lock:
-                    name = next(todo, None)
-                if name is None:
-                    return
-                _one(own, name, shapes, hashing, done, lock, other.side.label, blocks)
-
-    with ThreadPoolExecutor(_PAIRS, thread_name_prefix="cowdb-rows") as pool:
-        futures = [pool.submit(work) for _ in range(min(_PAIRS, len(tables)))]
-        for future in futures:
-            future.result()
+    with Lanes(first, other, connections) as lanes:
+        shapes = lanes.both(shape.read_shapes)
+        blocks = Blocks(where, *lanes.both(read_catalog)) if where is not None else None
+        hashing = agreed(lanes.both(probe))
+        names = [name for name in shapes[0] if name in shapes[1] and is_chosen(name, globs)]
+        tables = shape.sequence(names, shapes[0])
+        work = _Work(lanes, shapes, hashing, blocks, other.side.label)
+        for name in tables:
+            work.note_lone_columns(name)
+        with ThreadPoolExecutor(_AT_ONCE, "cowdb-tables") as pool:
+            jobs = [pool.submit(work.table, name) for name in tables]
+            try:
+                for job in jobs:
+                    job.result()
+            except BaseException:
+                # Leaving the pool waits for its threads: what they wait for must end first.
+                connections.stop()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    done = work.done
     done.rows.sort(key=lambda item: item["table"])
     done.partly.sort()
     return done
 
 
-def _hashing(pair: tuple[psycopg.Connection[Any], psycopg.Connection[Any]]) -> Hashing:
-    one, two = (conn.info.server_version // 10000 for conn in pair)
-    return Hashing(same_major=one == two)
+@dataclass(frozen=True)
+class _Work:
+    """What the threads of one comparison share."""
 
+    lanes: Lanes
+    shapes: tuple[dict[str, Shape], dict[str, Shape]]
+    hashing: Hashing
+    blocks: Blocks | None
+    side: str
+    done: Compared = field(default_factory=Compared)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
-def _tables(shapes: tuple[dict[str, Shape], dict[str, Shape]], globs: Sequence[str]) -> list[str]:
-    """Of both sides and asked for, the largest first, so that the end is not one thread's."""
-    names = [name for name in shapes[0] if name in shapes[1] and is_chosen(name, globs)]
-    return sorted(names, key=lambda name: -shapes[0][name].estimate)
+    def note_lone_columns(self, name: str) -> None:
+        lone = shape.one_sided(self.shapes[0][name], self.shapes[1][name])
+        if lone:
+            self.done.partly.append(
+                f"values of {name}.{', '.join(lone)}: only one side has the column"
+            )
 
+    def table(self, name: str) -> None:
+        one, two = self.shapes[0][name], self.shapes[1][name]
+        table = shape.common(name, one, two)
+        if not table.columns and (one.columns or two.columns):
+            with self.lock:
+                self.done.failed[name] = "the sides have no column in common"
+            return
+        try:
+            method, found = self._found(table, one, two)
+        except (psycopg.Error, MovedError) as error:
+            why = reason(error) if isinstance(error, psycopg.Error) else error.message
+            with self.lock:
+                self.done.failed[name] = why
+            return
+        with self.lock:
+            self.done.method[name] = method
+            if found.added or found.removed or found.changed:
+                self.done.rows.append(_line(name, self.side, table.key, found))
 
-def _one(
-    pair: tuple[psycopg.Connection[Any], psycopg.Connection[Any]], name: str,
-    shapes: tuple[dict[str, Shape], dict[str, Shape]], hashing: Hashing, done: Compared,
-    lock: threading.Lock, side: str, blocks: Blocks | None,
-) -> None:  # fmt: skip
-    table = shape.common(name, shapes[0][name], shapes[1][name])
-    if not table.columns:
-        with lock:
-            done.failed[name] = "the sides have no column in common"
-        return
-    estimate = max(shapes[0][name].estimate, shapes[1][name].estimate)
-    try:
-        # Savepoints, so that one unreadable table does not end the transactions.
-        with pair[0].transaction(), pair[1].transaction():
-            method, found = _found(pair, table, estimate, hashing, blocks)
-    except psycopg.Error as error:
-        if pair[0].broken or pair[1].broken:
-            raise
-        with lock:
-            done.failed[name] = reason(error)
-        return
-    with lock:
-        done.method[name] = method
-        if found.added or found.removed or found.changed:
-            done.rows.append(_line(name, side, table.key, found))
-
-
-def _found(
-    pair: tuple[psycopg.Connection[Any], psycopg.Connection[Any]], table: shape.Common,
-    estimate: int, hashing: Hashing, blocks: Blocks | None,
-) -> tuple[Method, Found]:  # fmt: skip
-    """By the blocks that have changed, where they tell; else by reading all of the table."""
-    if blocks is not None and not obstacle(table, blocks.first, blocks.other):
-        physical = blocks.first.tables[table.table]
-        ranges = blocks.where.get(physical.file or "", ())
-        if not ranges:
-            return "unchanged-blocks", Found()
-        if few_enough(ranges, physical.pages):
-            return "changed-blocks", compare_blocks(pair, table, ranges, SAMPLE)
-    return "full-scan", compare_table(pair, table, estimate, hashing, SAMPLE)
+    def _found(self, table: shape.Common, one: Shape, two: Shape) -> tuple[Method, Found]:
+        """By the blocks that have changed, where they tell; else by reading all of the table."""
+        blocks = self.blocks
+        if blocks is not None and not obstacle(table, blocks.first, blocks.other):
+            physical = blocks.first.tables[table.table]
+            ranges = blocks.where.get(physical.file or "", ())
+            if not ranges:
+                return "unchanged-blocks", Found()
+            if few_enough(ranges, physical.pages):
+                inside = sum(high - low for low, high in ranges)
+                rows = inside * max(100, one.rows // max(1, one.pages))
+                return "changed-blocks", compare_blocks(
+                    self.lanes, table, ranges, rows, self.hashing, SAMPLE
+                )
+        sizes = ((one.rows, one.pages), (two.rows, two.pages))
+        return "full-scan", compare_table(self.lanes, table, sizes, self.hashing, SAMPLE)
 
 
 def _line(name: str, side: str, key: Sequence[str], found: Found) -> RowChanges:
@@ -169,18 +153,3 @@ def _line(name: str, side: str, key: Sequence[str], found: Found) -> RowChanges:
         "columns": dict(sorted(found.columns.items())),
         "sample": found.sample,
     }
-
-
-@contextmanager
-def _pair(
-    first: Instant, other: Instant, connections: Connections
-) -> Iterator[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]]:
-    with ExitStack() as stack:
-        found = []
-        for instant in (first, other):
-            conn = stack.enter_context(connected(instant.side, connections))
-            conn.execute(
-                sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(instant.snapshot))
-            )
-            found.append(conn)
-        yield found[0], found[1]
