@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import psycopg
 import pytest
 
-from cowdb.controller.diff.compare import compare
-from cowdb.controller.diff.model import Report, RowChanges, Side, Wanted
 from cowdb.controller.diff.rows import digest, scan
+from tests.host.diff.rowsides import only, rows_of, two
 from tests.plainpg import PlainPostgres
 
 EVERYTHING = """
@@ -52,26 +50,6 @@ SINGLE = [
     ("r", "UPDATE t SET r = '[1,6)' WHERE id = 7"),
     ("big", "UPDATE t SET big = big || 'x' WHERE id = 7"),
 ]
-
-
-@contextmanager
-def two(server: PlainPostgres, script: str) -> Iterator[tuple[str, str]]:
-    one = server.database(script)
-    other = server.database(template=one)
-    try:
-        yield one, other
-    finally:
-        server.drop(one, other)
-
-
-def rows_of(server: PlainPostgres, one: str, other: str) -> Report:
-    sides = [Side("one", server.dsn(one)), Side("other", server.dsn(other))]
-    return compare(sides, Wanted(schema=False, counts=True, rows=True))
-
-
-def only(report: Report) -> RowChanges:
-    (line,) = report["rows"]
-    return line
 
 
 @pytest.fixture(scope="module")

@@ -270,11 +270,14 @@ def read_rows(
     query = sql.SQL(
         "COPY (SELECT {}, {} FROM {} t WHERE t.ctid = ANY ({}::tid[])) TO STDOUT (FORMAT binary)"
     )
+    texts: list[sql.Composable] = [table.key_text(side), table.row_text()]
+    if conn.info.parameter_status("server_encoding") == "SQL_ASCII":
+        # Any bytes may be there; as text they would have to be UTF-8 to come here.
+        texts = [sql.SQL("convert_to({}, 'SQL_ASCII')").format(text) for text in texts]
     for start in range(0, len(tids), _TIDS):
         chunk = [_TID.unpack(tid) for tid in tids[start : start + _TIDS]]
         places = "{" + ",".join(f'"({block},{place})"' for block, place in chunk) + "}"
-        text = query.format(table.key_text(side), table.row_text(), table.relation(side),
-                            sql.Literal(places))  # fmt: skip
+        text = query.format(*texts, table.relation(side), sql.Literal(places))
         read = 0
         with conn.cursor() as cursor, cursor.copy(text) as copy:
             copy.set_types(["bytea", "bytea"])  # their bytes, whatever they are
