@@ -83,17 +83,17 @@ DIGESTS = st.lists(st.sampled_from("abcd"), max_size=12)
 
 @given(DIGESTS, DIGESTS)
 def test_rows_that_a_side_has_more_often_differ(one: list[str], two: list[str]) -> None:
-    sides = [b"".join(letter.encode() * 16 + struct.pack("!IH", side, place)
+    sides = [b"".join(letter.encode() * 16 + struct.pack("!HIH", side, side, place)
                       for place, letter in enumerate(letters))
              for side, letters in enumerate((one, two))]  # fmt: skip
     for letters, tids, more in zip((one, two), differing(*sides), (
             Counter(one) - Counter(two), Counter(two) - Counter(one)), strict=True):  # fmt: skip
-        assert Counter(letters[struct.unpack("!IH", tid)[1]] for tid in tids) == more
+        assert Counter(letters[struct.unpack("!HIH", tid)[2]] for tid in tids) == more
 
 
 def test_digests_beyond_the_bound_come_back_from_the_file() -> None:
     seeded = random.Random(1)
-    made = [(seeded.randrange(5), seeded.randbytes(22 * seeded.randrange(9))) for _ in range(300)]
+    made = [(seeded.randrange(5), seeded.randbytes(24 * seeded.randrange(9))) for _ in range(300)]
     with Store(most_bytes=500) as store:
         for part, records in made:
             store.add(part, records)

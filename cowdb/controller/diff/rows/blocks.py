@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from cowdb.controller.diff.rows.digest import Digesting, Ranges, compare_digests, parts_for
+from cowdb.controller.diff.rows.digest import Digesting, Places, Ranges, compare_digests, parts_for
 from cowdb.controller.diff.rows.hashing import Hashing
 from cowdb.controller.diff.rows.lanes import Lanes
 from cowdb.controller.diff.rows.merge import Found
@@ -109,10 +109,11 @@ def few_enough(ranges: Ranges, pages: int) -> bool:
 
 
 def compare_blocks(
-    lanes: Lanes, table: Common, ranges: Ranges, rows: int, hashing: Hashing, most: int
-) -> Found:
-    """:param ranges: half-open, in order, without overlap.
+    lanes: Lanes, table: Common, places: tuple[Places, Places], rows: int, hashing: Hashing,
+    most: int,
+) -> Found:  # fmt: skip
+    """:param places: the blocks of each side that can differ.
     :param rows: about how many lie in them.
     :param most: how many differences the sample holds."""
     digesting = Digesting(table, hashing, parts_for(rows))
-    return compare_digests(lanes, digesting, (ranges, ranges), most)
+    return compare_digests(lanes, digesting, places, most)

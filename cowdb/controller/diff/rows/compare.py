@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ from cowdb.controller.diff.rows.blocks import (
     obstacle,
     read_catalog,
 )
-from cowdb.controller.diff.rows.digest import MovedError, Ranges
+from cowdb.controller.diff.rows.digest import MovedError, Place, Ranges, whole
 from cowdb.controller.diff.rows.hashing import Hashing, agreed, probe
 from cowdb.controller.diff.rows.lanes import Instant, Lanes
 from cowdb.controller.diff.rows.merge import Found
@@ -31,6 +31,8 @@ Where = Mapping[str, Ranges]
 """For each relation file that can differ, half-open ranges of its blocks."""
 
 SAMPLE = 20  # differences of each table that the report shows
+_COSTS: Sequence[Method] = ("unchanged-blocks", "changed-blocks", "full-scan")
+_NOTHING: Mapping[str, Ranges] = {}
 _AT_ONCE = 3  # tables; the lanes decide how many connections work for them
 
 
@@ -66,24 +68,29 @@ def compare_rows(
         blocks = Blocks(where, *lanes.both(read_catalog)) if where is not None else None
         hashing = agreed(lanes.both(probe))
         names = [name for name in shapes[0] if name in shapes[1] and is_chosen(name, globs)]
-        tables = shape.sequence(names, shapes[0])
         work = _Work(lanes, shapes, hashing, blocks, other.side.label)
+        tables = [name for name in shape.sequence(names, shapes[0]) if not work.parted(name)]
         for name in tables:
             work.note_lone_columns(name)
-        with ThreadPoolExecutor(_AT_ONCE, "cowdb-tables") as pool:
-            jobs = [pool.submit(work.table, name) for name in tables]
-            try:
-                for job in jobs:
-                    job.result()
-            except BaseException:
-                # Leaving the pool waits for its threads: what they wait for must end first.
-                connections.stop()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        _each(connections, work.table, tables)
+        _each(connections, work.partitioned, [name for name in names if work.parted(name)])
     done = work.done
     done.rows.sort(key=lambda item: item["table"])
     done.partly.sort()
     return done
+
+
+def _each(connections: Connections, work: Callable[[str], None], names: Sequence[str]) -> None:
+    with ThreadPoolExecutor(_AT_ONCE, "cowdb-tables") as pool:
+        jobs = [pool.submit(work, name) for name in names]
+        try:
+            for job in jobs:
+                job.result()
+        except BaseException:
+            # Leaving the pool waits for its threads: what they wait for must end first.
+            connections.stop()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 @dataclass(frozen=True)
@@ -105,15 +112,51 @@ class _Work:
                 f"values of {name}.{', '.join(lone)}: only one side has the column"
             )
 
+    def parted(self, name: str) -> bool:
+        return any(side[name].leaves is not None for side in self.shapes)
+
     def table(self, name: str) -> None:
+        self._compare(name, self._found)
+
+    def partitioned(self, name: str) -> None:
+        """A partitioned table, or one that is so on one side only: the rows of all its
+        partitions together, so that one that moved between them is no change. Partitions that
+        are on both sides and do not differ are not read again."""
+        leaves = [_leaves(name, side[name]) for side in self.shapes]
+        why = self._unreadable(leaves)
+        if why:
+            with self.lock:
+                self.done.failed[name] = why
+            return
+        both = set(leaves[0]) & set(leaves[1])
+        other = {line["table"] for line in self.done.rows}
+        same = {leaf for leaf in both if leaf in self.done.method and leaf not in other}
+        rest = [[leaf for leaf in side if leaf not in same] for side in leaves]
+        if any(rest):
+            self._compare(name, lambda table: self._found_in_parts(table, rest))
+        else:
+            methods = [self.done.method[leaf] for leaf in same]
+            with self.lock:
+                self.done.method[name] = max(methods, key=_COSTS.index, default="full-scan")
+
+    def _unreadable(self, leaves: Sequence[Sequence[str]]) -> str:
+        for side, names in zip(self.shapes, leaves, strict=True):
+            for leaf in names:
+                if leaf not in side:
+                    return f"partition {leaf} is a foreign table"
+                if leaf in self.done.failed:
+                    return f"partition {leaf}: {self.done.failed[leaf]}"
+        return ""
+
+    def _compare(self, name: str, find: Callable[[shape.Common], tuple[Method, Found]]) -> None:
         one, two = self.shapes[0][name], self.shapes[1][name]
-        table = shape.common(name, one, two)
+        table = self._common(name)
         if not table.columns and (one.columns or two.columns):
             with self.lock:
                 self.done.failed[name] = "the sides have no column in common"
             return
         try:
-            method, found = self._found(table, one, two)
+            method, found = find(table)
         except (psycopg.Error, MovedError) as error:
             why = reason(error) if isinstance(error, psycopg.Error) else error.message
             with self.lock:
@@ -124,22 +167,61 @@ class _Work:
             if found.added or found.removed or found.changed:
                 self.done.rows.append(_line(name, self.side, table.key, found))
 
-    def _found(self, table: shape.Common, one: Shape, two: Shape) -> tuple[Method, Found]:
+    def _found(self, table: shape.Common) -> tuple[Method, Found]:
         """By the blocks that have changed, where they tell; else by reading all of the table."""
+        name = table.table
+        ranges = self._ranges(table)
+        if ranges is None:
+            return "full-scan", self._scan(table, ([name], [name]))
+        if not ranges:
+            return "unchanged-blocks", Found()
+        places = [Place(name, ranges)]
+        shapes = [side[name] for side in self.shapes]
+        inside = sum(high - low for low, high in ranges)
+        rows = inside * max(100, *(item.rows // max(1, item.pages) for item in shapes))
+        return "changed-blocks", compare_blocks(
+            self.lanes, table, (places, places), rows, self.hashing, SAMPLE
+        )
+
+    def _found_in_parts(
+        self, table: shape.Common, leaves: Sequence[Sequence[str]]
+    ) -> tuple[Method, Found]:
+        both = set(leaves[0]) & set(leaves[1])
+        by_blocks = {leaf: self._ranges(self._common(leaf)) for leaf in both}
+        known = {leaf: ranges for leaf, ranges in by_blocks.items() if ranges is not None}
+        whole_ones = [leaf for side in leaves for leaf in side if leaf not in known]
+        found = self._scan(table, (leaves[0], leaves[1]), known)
+        return "full-scan" if whole_ones else "changed-blocks", found
+
+    def _scan(
+        self, table: shape.Common, relations: tuple[Sequence[str], Sequence[str]],
+        known: Mapping[str, Ranges] = _NOTHING,
+    ) -> Found:  # fmt: skip
+        """:param known: of some relations, the only blocks in which they can differ."""
+        places: list[list[Place]] = []
+        rows = []
+        for side, names in zip(self.shapes, relations, strict=True):
+            places.append([Place(name, known[name] if name in known else whole(side[name].pages))
+                           for name in names])  # fmt: skip
+            rows.append(sum(side[name].rows for name in names))
+        return compare_table(self.lanes, table, (places[0], places[1]), max(rows), self.hashing,
+                             SAMPLE)  # fmt: skip
+
+    def _common(self, name: str) -> shape.Common:
+        return shape.common(name, self.shapes[0][name], self.shapes[1][name])
+
+    def _ranges(self, table: shape.Common) -> Ranges | None:
+        """The blocks that can differ; None where blocks do not tell."""
         blocks = self.blocks
-        if blocks is not None and not obstacle(table, blocks.first, blocks.other):
-            physical = blocks.first.tables[table.table]
-            ranges = blocks.where.get(physical.file or "", ())
-            if not ranges:
-                return "unchanged-blocks", Found()
-            if few_enough(ranges, physical.pages):
-                inside = sum(high - low for low, high in ranges)
-                rows = inside * max(100, one.rows // max(1, one.pages))
-                return "changed-blocks", compare_blocks(
-                    self.lanes, table, ranges, rows, self.hashing, SAMPLE
-                )
-        sizes = ((one.rows, one.pages), (two.rows, two.pages))
-        return "full-scan", compare_table(self.lanes, table, sizes, self.hashing, SAMPLE)
+        if blocks is None or obstacle(table, blocks.first, blocks.other):
+            return None
+        physical = blocks.first.tables[table.table]
+        ranges = blocks.where.get(physical.file or "", ())
+        return ranges if few_enough(ranges, physical.pages) else None
+
+
+def _leaves(name: str, table: Shape) -> tuple[str, ...]:
+    return (name,) if table.leaves is None else table.leaves
 
 
 def _line(name: str, side: str, key: Sequence[str], found: Found) -> RowChanges:

@@ -1,12 +1,12 @@
 """Find the rows that differ by a digest of each, and read only those.
 
-    digest = two hashes of the row's text, 128 bits     tid = where the row lies
+    digest = two hashes of the row's text, 128 bits     place = in which relation and where there
     part   = some bits of the key's hash, so that a row is in the same part on both sides
 
-Each server sends (digest, tid) of its rows, 22 bytes a row; what stands on one side alone differs,
-and is then read by its tid. One part after another is compared, so that memory is bounded by the
-size of a part and not by the number of rows or of changes; digests beyond a few megabytes wait in
-a file without a name. A hidden difference takes two rows with the same 128 bits.
+Each server sends (digest, place) of its rows, 24 bytes a row; what stands on one side alone
+differs, and is then read at its place. One part after another is compared, so that memory is
+bounded by the size of a part and not by the number of rows or of changes; digests beyond a few
+megabytes wait in a file without a name. A hidden difference takes two rows with the same 128 bits.
 
 A row stays where its tid says as long as the snapshots are open: rewriting a table would need a
 lock that conflicts with our reading, and vacuum keeps what a snapshot can see.
@@ -36,17 +36,28 @@ from cowdb.errors import CowdbError
 
 ROWS_IN_PART = 32_768
 MOST_PARTS = 1024
-_RECORD = struct.Struct("!16s6s")
-_TID = struct.Struct("!IH")
+_RECORD = struct.Struct("!16s8s")
+_TID = struct.Struct("!HIH")  # relation, block, line: sorted by where it lies
 _END = 2**32 - 2  # the largest block number
 _PIPELINED = 100  # queries on their way at once
-_IN_FLIGHT = 1024  # blocks that they read, of up to 226 rows each, 22 bytes a row
+_IN_FLIGHT = 1024  # blocks that they read, of up to 226 rows each, 24 bytes a row
 _WIDEST = 512
 _MEMORY = 8 * 2**20  # of digests of one side, before they go to a file
 _TIDS = 1000  # that one query fetches
 
 Ranges = Sequence[Sequence[int]]
 """Half-open ranges of blocks, in order, without overlap."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where rows lie: in some blocks of a table or of one of its partitions."""
+
+    relation: str
+    ranges: Ranges
+
+
+Places = Sequence[Place]
 
 
 class MovedError(CowdbError):
@@ -64,8 +75,8 @@ class Digesting:
     mask: int = 0
     buckets: Sequence[int] | None = None
 
-    def query(self, side: int) -> sql.Composed:
-        """Of one range of blocks: (part, records)."""
+    def query(self, side: int, relation: str, number: int) -> sql.Composed:
+        """Of one range of blocks: (part, records). :param number: of the place."""
         table, hashing = self.table, self.hashing
         key = hashing.of(table.key_text(side), 0)
         part: sql.Composable = sql.SQL("0")
@@ -79,11 +90,12 @@ class Digesting:
             )
         # OFFSET 0 keeps the row's text from being made once for each hash of it.
         return sql.SQL(
-            "SELECT p, string_agg(int8send({}) || int8send({}) || tidsend(c), ''::bytea) FROM ("
-            "SELECT {} AS p, {} AS r, t.ctid AS c FROM {} t"
+            "SELECT p, string_agg(int8send({}) || int8send({}) || {}::bytea || tidsend(c),"
+            " ''::bytea) FROM (SELECT {} AS p, {} AS r, t.ctid AS c FROM {} t"
             " WHERE t.ctid >= $1::tid AND t.ctid < $2::tid {} OFFSET 0) x GROUP BY p"
-        ).format(hashing.of(sql.SQL("r"), 1), hashing.of(sql.SQL("r"), 2), part,
-                 table.row_text(), table.relation(side), chosen)  # fmt: skip
+        ).format(hashing.of(sql.SQL("r"), 1), hashing.of(sql.SQL("r"), 2),
+                 sql.Literal(f"\\x{number:04x}"), part, table.row_text(),
+                 table.relation(relation), chosen)  # fmt: skip
 
 
 def parts_for(rows: int) -> int:
@@ -221,24 +233,25 @@ def shares(ranges: Ranges, most: int) -> list[Ranges]:
 
 
 def compare_digests(
-    lanes: Lanes, digesting: Digesting, ranges: tuple[Ranges, Ranges], most: int
+    lanes: Lanes, digesting: Digesting, places: tuple[Places, Places], most: int
 ) -> Found:
-    """:param ranges: of each side.
+    """:param places: of each side.
     :param most: how many differences the sample holds.
     :raises MovedError: a table was rewritten in a way that no snapshot protects from."""
     with Store() as first, Store() as other:
         jobs = []
         for side, store in enumerate((first, other)):
-            query = digesting.query(side).as_bytes()
-            for share in shares(ranges[side], 2 * lanes.width):
-                jobs.append(lanes.submit(side, _reader(query, share, store)))
+            for number, place in enumerate(places[side]):
+                query = digesting.query(side, place.relation, number).as_bytes()
+                for share in shares(place.ranges, 2 * lanes.width):
+                    jobs.append(lanes.submit(side, _reader(query, share, store)))
         for job in jobs:
             job.result()
         found = Found()
         for part in range(digesting.parts):
             tids = differing(first.take(part), other.take(part))
             if any(tids):
-                _compare_rows(lanes, digesting.table, tids, found, most)
+                _compare_rows(lanes, digesting.table, places, tids, found, most)
         return found
 
 
@@ -247,26 +260,34 @@ def _reader(query: bytes, share: Ranges, store: Store) -> Any:  # noqa: ANN401
 
 
 def _compare_rows(
-    lanes: Lanes, table: Common, tids: tuple[list[bytes], list[bytes]], found: Found, most: int
-) -> None:
+    lanes: Lanes, table: Common, places: tuple[Places, Places],
+    tids: tuple[list[bytes], list[bytes]], found: Found, most: int,
+) -> None:  # fmt: skip
     """Match the rows that differ by their key."""
     with Sorter() as one, Sorter() as two:
-        jobs = [lanes.submit(side, _fetcher(table, side, tids[side], sorter))
+        jobs = [lanes.submit(side, _fetcher(table, side, places[side], tids[side], sorter))
                 for side, sorter in enumerate((one, two)) if tids[side]]  # fmt: skip
         for job in jobs:
             job.result()
         merge(one.sorted(), two.sorted(), Names(table.columns, table.key), most, found)
 
 
-def _fetcher(table: Common, side: int, tids: list[bytes], sorter: Sorter) -> Any:  # noqa: ANN401
-    return lambda conn: read_rows(conn, table, side, tids, sorter)
+def _fetcher(table: Common, side: int, places: Places, tids: list[bytes], sorter: Sorter) -> Any:  # noqa: ANN401
+    def fetch(conn: psycopg.Connection[Any]) -> None:
+        found: dict[int, list[tuple[int, int]]] = {}
+        for number, block, line in map(_TID.unpack, sorted(tids)):
+            found.setdefault(number, []).append((block, line))
+        for number, lines in found.items():
+            read_rows(conn, table, side, places[number].relation, lines, sorter)
+
+    return fetch
 
 
 def read_rows(
-    conn: psycopg.Connection[Any], table: Common, side: int, tids: list[bytes], sorter: Sorter
-) -> None:
-    """The rows at these places; by COPY, which holds no more than one of them in memory."""
-    tids.sort()
+    conn: psycopg.Connection[Any], table: Common, side: int, relation: str,
+    lines: Sequence[tuple[int, int]], sorter: Sorter,
+) -> None:  # fmt: skip
+    """The rows that lie there; by COPY, which holds no more than one of them in memory."""
     query = sql.SQL(
         "COPY (SELECT {}, {} FROM {} t WHERE t.ctid = ANY ({}::tid[])) TO STDOUT (FORMAT binary)"
     )
@@ -274,10 +295,10 @@ def read_rows(
     if conn.info.parameter_status("server_encoding") == "SQL_ASCII":
         # Any bytes may be there; as text they would have to be UTF-8 to come here.
         texts = [sql.SQL("convert_to({}, 'SQL_ASCII')").format(text) for text in texts]
-    for start in range(0, len(tids), _TIDS):
-        chunk = [_TID.unpack(tid) for tid in tids[start : start + _TIDS]]
-        places = "{" + ",".join(f'"({block},{place})"' for block, place in chunk) + "}"
-        text = query.format(*texts, table.relation(side), sql.Literal(places))
+    for start in range(0, len(lines), _TIDS):
+        chunk = lines[start : start + _TIDS]
+        listed = "{" + ",".join(f'"({block},{line})"' for block, line in chunk) + "}"
+        text = query.format(*texts, table.relation(relation), sql.Literal(listed))
         read = 0
         with conn.cursor() as cursor, cursor.copy(text) as copy:
             copy.set_types(["bytea", "bytea"])  # their bytes, whatever they are
@@ -286,6 +307,6 @@ def read_rows(
                 read += 1
         if read != len(chunk):
             raise MovedError(
-                f"rows of {table.table} were moved while they were compared",
+                f"rows of {relation} were moved while they were compared",
                 hint="compare again when nobody rewrites the table",
             )

@@ -19,11 +19,10 @@ from psycopg import sql
 
 from cowdb.controller.diff.rows.digest import (
     Digesting,
-    Ranges,
+    Places,
     compare_digests,
     parts_for,
     shares,
-    whole,
 )
 from cowdb.controller.diff.rows.hashing import Hashing
 from cowdb.controller.diff.rows.lanes import Lanes
@@ -40,17 +39,16 @@ Sums = dict[int, tuple[int, int, int]]
 
 
 def compare_table(
-    lanes: Lanes, table: Common, sizes: tuple[tuple[int, int], tuple[int, int]],
-    hashing: Hashing, most: int,
+    lanes: Lanes, table: Common, places: tuple[Places, Places], rows: int, hashing: Hashing,
+    most: int,
 ) -> Found:  # fmt: skip
-    """:param sizes: of each side, about how many rows there are, and the table's pages.
+    """:param places: of each side.
+    :param rows: about how many there are in them.
     :param most: how many differences the sample holds."""
-    rows = max(rows for rows, _ in sizes)
-    ranges = (whole(sizes[0][1]), whole(sizes[1][1]))
     if rows <= FEW_ROWS:
-        return compare_digests(lanes, Digesting(table, hashing), ranges, most)
+        return compare_digests(lanes, Digesting(table, hashing), places, most)
     mask = _buckets(rows) - 1
-    sums = _sums(lanes, table, mask, hashing, ranges)
+    sums = _sums(lanes, table, mask, hashing, places)
     both = sums[0].keys() | sums[1].keys()
     different = [number for number in both if sums[0].get(number) != sums[1].get(number)]
     if not different:
@@ -58,7 +56,7 @@ def compare_table(
     inside = sum(max(side.get(number, (0,))[0] for side in sums) for number in different)
     wanted = None if len(different) == len(both) else sorted(different)
     digesting = Digesting(table, hashing, parts_for(inside), mask, wanted)
-    return compare_digests(lanes, digesting, ranges, most)
+    return compare_digests(lanes, digesting, places, most)
 
 
 def _buckets(rows: int) -> int:
@@ -68,13 +66,14 @@ def _buckets(rows: int) -> int:
 
 
 def _sums(
-    lanes: Lanes, table: Common, mask: int, hashing: Hashing, ranges: tuple[Ranges, Ranges]
+    lanes: Lanes, table: Common, mask: int, hashing: Hashing, places: tuple[Places, Places]
 ) -> tuple[Sums, Sums]:
     jobs = []
     for side in (0, 1):
-        for share in shares(ranges[side], lanes.width):
-            query = _query(table, side, mask, hashing, share)
-            jobs.append((side, lanes.submit(side, _asker(query))))
+        for place in places[side]:
+            for share in shares(place.ranges, lanes.width):
+                query = _query(table, side, mask, hashing, place.relation, share)
+                jobs.append((side, lanes.submit(side, _asker(query))))
     found: tuple[Sums, Sums] = ({}, {})
     for side, job in jobs:
         sums = found[side]
@@ -94,8 +93,9 @@ def _asker(query: sql.Composed) -> Any:  # noqa: ANN401
 
 
 def _query(
-    table: Common, side: int, mask: int, hashing: Hashing, share: Sequence[Sequence[int]]
-) -> sql.Composed:
+    table: Common, side: int, mask: int, hashing: Hashing, relation: str,
+    share: Sequence[Sequence[int]],
+) -> sql.Composed:  # fmt: skip
     """All lines of one range of blocks in one value: reading it takes next to nothing."""
     low, high = share[0][0], share[-1][1]
     key = table.key_text(side) if table.key else sql.SQL("NULL::text")
@@ -119,5 +119,6 @@ def _query(
         prime=sql.Literal(_PRIME), mask=sql.Literal(mask), key=key, row=table.row_text(),
         bucket=hashing.of(sql.SQL("k" if table.key else "r"), 0),
         one=hashing.of(sql.SQL("r"), 1), two=hashing.of(sql.SQL("r"), 2),
-        table=table.relation(side), low=sql.Literal(f"({low},0)"), high=sql.Literal(f"({high},0)"),
+        table=table.relation(relation),
+        low=sql.Literal(f"({low},0)"), high=sql.Literal(f"({high},0)"),
     )  # fmt: skip

@@ -53,10 +53,14 @@ SELECT format('%I.%I', n.nspname, c.relname), c.relkind::text, c.oid::bigint,
                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
                 WHERE k.place <= i.indnkeyatts AND NOT a.attnotnull))),
     greatest(c.reltuples, 0)::bigint,
-    coalesce(pg_relation_size(c.oid) / current_setting('block_size')::int, 0)
+    coalesce(pg_relation_size(c.oid) / current_setting('block_size')::int, 0),
+    CASE c.relkind WHEN 'p' THEN ARRAY(
+        SELECT format('%I.%I', ln.nspname, l.relname) FROM pg_partition_tree(c.oid) p
+        JOIN pg_class l ON l.oid = p.relid JOIN pg_namespace ln ON ln.oid = l.relnamespace
+        WHERE l.relkind <> 'p' ORDER BY 1) END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-    AND (c.relkind = 'r' OR (c.relkind = 'm' AND c.relispopulated))
+    AND (c.relkind IN ('r', 'p') OR (c.relkind = 'm' AND c.relispopulated))
 """
 # One text for all values that an index holds for equal. `hash` is for types that have no such
 # text; it is the same on all versions, since partitions by hash depend on it.
@@ -80,6 +84,7 @@ class Shape:
     :param keys: lists of (column, how it is spelled) that tell its rows apart, the best first.
     :param estimate: about how many rows it has.
     :param pages: of its main fork.
+    :param leaves: of a partitioned table, where its rows lie; None for any other.
     """
 
     kind: str
@@ -88,6 +93,7 @@ class Shape:
     estimate: int
     pages: int = 0
     oid: int = 0
+    leaves: tuple[str, ...] | None = None
 
     @property
     def rows(self) -> int:
@@ -99,7 +105,7 @@ class Shape:
 class Common:
     """What both sides have of one table.
 
-    :param table: its name on the first side; `names` on each.
+    :param table: its name on the first side.
     :param columns: sorted, so that another order of the columns is no difference.
     :param key: empty where the rows can only be compared as a multiset.
     :param spelled: for each side, how its key columns are made one text for equal values.
@@ -109,13 +115,13 @@ class Common:
     only: bool
     columns: tuple[str, ...]
     key: tuple[str, ...]
-    names: tuple[str, str] = ("", "")
     spelled: tuple[Mapping[str, str], Mapping[str, str]] = field(default=({}, {}))
 
-    def relation(self, side: int = 0) -> sql.Composed:
-        """The table in a FROM clause; without its children, which are tables of their own."""
+    def relation(self, name: str) -> sql.Composed:
+        """In a FROM clause, itself or a partition; without children, which are tables of their
+        own."""
         only = sql.SQL("ONLY ") if self.only else sql.SQL("")
-        return only + sql.Identifier(*name_parts(self.names[side] or self.table))
+        return only + sql.Identifier(*name_parts(name))
 
     def row_text(self) -> sql.Composed:
         """Every compared column, by its own output function."""
@@ -144,13 +150,14 @@ def _record(values: Iterator[sql.Composable]) -> sql.Composed:
 def read_shapes(conn: psycopg.Connection[Any]) -> dict[str, Shape]:
     """Every table and populated materialised view, by its quoted name."""
     shapes = {}
-    for name, kind, oid, columns, keys, estimate, pages in conn.execute(_SHAPES):
+    for name, kind, oid, columns, keys, estimate, pages, leaves in conn.execute(_SHAPES):
         listed = tuple(tuple((column, way) for column, way in key) for key in keys or ())
-        shapes[name] = Shape(kind, tuple(columns or ()), listed, estimate, pages, oid)
+        inside = None if leaves is None else tuple(leaves)
+        shapes[name] = Shape(kind, tuple(columns or ()), listed, estimate, pages, oid, inside)
     return shapes
 
 
-def common(table: str, first: Shape, other: Shape, names: tuple[str, str] | None = None) -> Common:
+def common(table: str, first: Shape, other: Shape) -> Common:
     """What can be compared; the key is one that both sides enforce."""
     columns = tuple(sorted(set(first.columns) & set(other.columns)))
     theirs = {frozenset(name for name, _ in key): dict(key) for key in reversed(other.keys)}
@@ -159,9 +166,8 @@ def common(table: str, first: Shape, other: Shape, names: tuple[str, str] | None
         ours = dict(item)
         if ours and (match := theirs.get(frozenset(ours))) is not None:
             spelled = _agreed(ours, match)
-            return Common(table, only, columns, tuple(sorted(ours)), names or (table, table),
-                          spelled)  # fmt: skip
-    return Common(table, only, columns, (), names or (table, table))
+            return Common(table, only, columns, tuple(sorted(ours)), spelled)
+    return Common(table, only, columns, ())
 
 
 def _agreed(
