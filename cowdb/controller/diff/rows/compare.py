@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
 
@@ -64,15 +64,20 @@ def compare_rows(
     """:param where: which blocks can differ, where the host can tell; None reads everything.
     :raises ServerError: a side went away."""
     with Lanes(first, other, connections) as lanes:
-        shapes = lanes.both(shape.read_shapes)
-        blocks = Blocks(where, *lanes.both(read_catalog)) if where is not None else None
+        one, two = lanes.both(shape.read_shapes)
+        shapes = one, shape.renamed(two, other.renamed)
+        blocks = None
+        if where is not None:
+            ours, theirs = lanes.both(read_catalog)
+            tables = {other.renamed.get(name, name): item for name, item in theirs.tables.items()}
+            blocks = Blocks(where, ours, replace(theirs, tables=tables))
         hashing = agreed(lanes.both(probe))
         names = [name for name in shapes[0] if name in shapes[1] and is_chosen(name, globs)]
         work = _Work(lanes, shapes, hashing, blocks, other.side.label)
-        tables = [name for name in shape.sequence(names, shapes[0]) if not work.parted(name)]
-        for name in tables:
+        plain = [name for name in shape.sequence(names, shapes[0]) if not work.parted(name)]
+        for name in plain:
             work.note_lone_columns(name)
-        _each(connections, work.table, tables)
+        _each(connections, work.table, plain)
         _each(connections, work.partitioned, [name for name in names if work.parted(name)])
     done = work.done
     done.rows.sort(key=lambda item: item["table"])
@@ -175,12 +180,12 @@ class _Work:
             return "full-scan", self._scan(table, ([name], [name]))
         if not ranges:
             return "unchanged-blocks", Found()
-        places = [Place(name, ranges)]
         shapes = [side[name] for side in self.shapes]
+        places = [[Place(item.name, ranges)] for item in shapes]
         inside = sum(high - low for low, high in ranges)
         rows = inside * max(100, *(item.rows // max(1, item.pages) for item in shapes))
         return "changed-blocks", compare_blocks(
-            self.lanes, table, (places, places), rows, self.hashing, SAMPLE
+            self.lanes, table, (places[0], places[1]), rows, self.hashing, SAMPLE
         )
 
     def _found_in_parts(
@@ -201,8 +206,10 @@ class _Work:
         places: list[list[Place]] = []
         rows = []
         for side, names in zip(self.shapes, relations, strict=True):
-            places.append([Place(name, known[name] if name in known else whole(side[name].pages))
-                           for name in names])  # fmt: skip
+            places.append([
+                Place(side[name].name, known[name] if name in known else whole(side[name].pages))
+                for name in names
+            ])  # fmt: skip
             rows.append(sum(side[name].rows for name in names))
         return compare_table(self.lanes, table, (places[0], places[1]), max(rows), self.hashing,
                              SAMPLE)  # fmt: skip

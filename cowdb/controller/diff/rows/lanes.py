@@ -8,7 +8,7 @@ and several ranges of one large table, are read at once. There are never more co
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -36,11 +36,14 @@ SELECT set_config('enable_sort', 'off', true), set_config('work_mem', '48MB', tr
 
 @dataclass(frozen=True)
 class Instant:
-    """A side, the snapshot that its transaction exported, and the connection that holds it."""
+    """A side, the snapshot that its transaction exported, and the connection that holds it.
+
+    :param renamed: for the name of a table here, that on the first side."""
 
     side: Side
     snapshot: str
     conn: psycopg.Connection[Any]
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass

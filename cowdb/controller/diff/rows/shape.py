@@ -13,7 +13,7 @@ for values that are equal.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -30,7 +30,7 @@ WITH RECURSIVE loose (oid, way) AS (
         ('interval'::regtype, 'hash'), ('jsonb'::regtype, 'hash')
     UNION ALL SELECT t.oid, l.way FROM pg_type t JOIN loose l ON t.typbasetype = l.oid
         WHERE t.typtype = 'd')
-SELECT format('%I.%I', n.nspname, c.relname), c.relkind::text, c.oid::bigint,
+SELECT format('%I.%I', n.nspname, c.relname), c.relkind::text,
     (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
     (SELECT json_agg((SELECT json_agg(json_build_array(a.attname, CASE
@@ -80,6 +80,7 @@ Keys = tuple[tuple[tuple[str, str | None], ...], ...]
 class Shape:
     """One side's table.
 
+    :param name: what it is called there.
     :param columns: in their order.
     :param keys: lists of (column, how it is spelled) that tell its rows apart, the best first.
     :param estimate: about how many rows it has.
@@ -87,12 +88,12 @@ class Shape:
     :param leaves: of a partitioned table, where its rows lie; None for any other.
     """
 
+    name: str
     kind: str
     columns: tuple[str, ...]
     keys: Keys
     estimate: int
     pages: int = 0
-    oid: int = 0
     leaves: tuple[str, ...] | None = None
 
     @property
@@ -150,11 +151,22 @@ def _record(values: Iterator[sql.Composable]) -> sql.Composed:
 def read_shapes(conn: psycopg.Connection[Any]) -> dict[str, Shape]:
     """Every table and populated materialised view, by its quoted name."""
     shapes = {}
-    for name, kind, oid, columns, keys, estimate, pages, leaves in conn.execute(_SHAPES):
+    for name, kind, columns, keys, estimate, pages, leaves in conn.execute(_SHAPES):
         listed = tuple(tuple((column, way) for column, way in key) for key in keys or ())
         inside = None if leaves is None else tuple(leaves)
-        shapes[name] = Shape(kind, tuple(columns or ()), listed, estimate, pages, oid, inside)
+        shapes[name] = Shape(name, kind, tuple(columns or ()), listed, estimate, pages, inside)
     return shapes
+
+
+def renamed(shapes: Mapping[str, Shape], names: Mapping[str, str]) -> dict[str, Shape]:
+    """By the first side's names.
+
+    :param names: for a name, that on the first side."""
+    return {
+        names.get(name, name): item if item.leaves is None
+        else replace(item, leaves=tuple(names.get(leaf, leaf) for leaf in item.leaves))
+        for name, item in shapes.items()
+    }  # fmt: skip
 
 
 def common(table: str, first: Shape, other: Shape) -> Common:
