@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg
 
+from cowdb.controller.diff import renames
 from cowdb.controller.diff.catalog.reader import read_schema
 from cowdb.controller.diff.catalog.unmodelled import read_notes
 from cowdb.controller.diff.counts import Counted, Counting, compare_counts
@@ -25,15 +26,18 @@ from cowdb.controller.diff.model import (
     Method,
     Origin,
     Progress,
+    Renamed,
     Report,
     Schema,
     Side,
     Wanted,
 )
-from cowdb.controller.diff.rows.compare import Compared, Instant, Watch, compare_rows
+from cowdb.controller.diff.rows import shape
+from cowdb.controller.diff.rows.compare import Compared, Watch, compare_rows
+from cowdb.controller.diff.rows.lanes import Instant
 from cowdb.controller.diff.rows.shape import Shape, read_shapes
 from cowdb.controller.diff.schema import compare_sides
-from cowdb.controller.diff.scope import chosen_part
+from cowdb.controller.diff.scope import chosen_part, is_chosen
 from cowdb.controller.diff.session import Connections, connected, redacted, translated
 from cowdb.controller.diff.ways import report as ways_report
 from cowdb.controller.diff.ways.objects import steps_since
@@ -80,12 +84,14 @@ def compare(
     meter = _Meter(progress, len(everyone), reading)
     connections = Connections()
     with ExitStack() as stack:
-        reads = _read_all(everyone, reading, connections, meter, stack)
+        reads, renamed = _known_by_first_names(
+            _read_all(everyone, reading, connections, meter, stack), what, changes
+        )
         ways = _ways(labels, ancestor, reads, what)
         began = time.perf_counter()
         rows = _compare_rows(reads, ways, what, connections, meter, changes)
         row_ms = _since(began)
-    report = _report(ways, what, reads, rows)
+    report = _report(ways, what, reads, rows, renamed)
     report["ancestor"] = {
         "ref": everyone[ancestor].label if ancestor is not None else None, "reason": origin.reason
     }  # fmt: skip
@@ -187,7 +193,7 @@ def _read(
             shapes = read_shapes(conn)
             ((snapshot,),) = conn.execute("SELECT pg_export_snapshot()").fetchall()
     major = conn.info.server_version // 10000
-    return Read(schema, counted, notes, major, timings, Instant(side, snapshot), shapes)
+    return Read(schema, counted, notes, major, timings, Instant(side, snapshot, conn), shapes)
 
 
 def _compare_rows(
@@ -210,7 +216,29 @@ def _compare_rows(
         meter.step(f"rows of {other.side.label}")
         return compared
 
-    return compare_all(ways, [read.shapes for read in reads], what.tables, pair)
+    shapes = [shape.renamed(read.shapes, read.instant.renamed) for read in reads]
+    return compare_all(ways, shapes, what.tables, pair)
+
+
+def _known_by_first_names(
+    reads: Sequence[Read], what: Wanted, changes: Changes | None
+) -> tuple[list[Read], list[Renamed]]:
+    """What was read, with tables that a side has renamed under the first side's names."""
+    first = reads[0].instant
+    done, found = [reads[0]], []
+    for read in reads[1:]:
+        instant = read.instant
+        with translated(instant.side):
+            names = renames.find((first.side, first.conn), (instant.side, instant.conn), changes)
+        names = {after: before for after, before in names.items()
+                 if is_chosen(after, what.tables) or is_chosen(before, what.tables)}  # fmt: skip
+        found.append(names)
+        done.append(replace(
+            read, schema=renames.renamed_schema(read.schema, names),
+            counted=renames.renamed_counts(read.counted, names),
+            instant=replace(instant, renamed=names),
+        ))  # fmt: skip
+    return done, renames.listed([read.instant.side.label for read in reads[1:]], found)
 
 
 def _where(
@@ -235,11 +263,14 @@ def _catalog(conn: psycopg.Connection[Any]) -> tuple[Schema, list[str]]:
     return read_schema(conn)
 
 
-def _report(ways: Ways, what: Wanted, reads: Sequence[Read], rows: AllRows) -> Report:
+def _report(
+    ways: Ways, what: Wanted, reads: Sequence[Read], rows: AllRows, renamed: Sequence[Renamed]
+) -> Report:
     labels = ways.labels
+    renamed = [item for item in renamed if item["side"] in labels]
     sides = reads[: len(labels)]
     schemas = [chosen_part(read.schema, what.tables) if what.schema else {} for read in sides]
-    changes = compare_sides(schemas, labels)
+    changes = renames.with_names(compare_sides(schemas, labels), renamed)
     counts = compare_counts([read.counted for read in sides])
     unread = any(read.counted.failed for read in sides) or any(item.failed for item in rows.direct)
     same = all(len(set(line["counts"])) == 1 for line in counts)
@@ -257,6 +288,7 @@ def _report(ways: Ways, what: Wanted, reads: Sequence[Read], rows: AllRows) -> R
         "counts": counts,
         "rows": lines,
         "method": method,
+        "renamed": list(renamed),
         "not_compared": _not_compared(what, reads, rows, len(labels)),
         "timings_ms": timings,
         "matrix": ways_report.matrix(ways, schemas, counts, rows),

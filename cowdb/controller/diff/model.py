@@ -319,6 +319,16 @@ class Ancestor(TypedDict):
     """Why there is none; else empty."""
 
 
+class Renamed(TypedDict):
+    """One table under two names; everything else tells of it by the first."""
+
+    kind: str
+    side: str
+    """The side that differs from the first one."""
+    names: list[str]
+    """On the first side, and on the other."""
+
+
 class Report(TypedDict):
     sides: list[str]
     identical: bool
@@ -327,6 +337,7 @@ class Report(TypedDict):
     counts: list[TableCounts]
     rows: list[RowChanges]
     method: dict[str, Method]
+    renamed: list[Renamed]
     not_compared: list[str]
     timings_ms: dict[str, float]
     matrix: Matrix | None

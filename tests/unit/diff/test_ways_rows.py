@@ -41,7 +41,8 @@ class Database:
     def shapes(self) -> dict[str, Shape]:
         if self.table is None:
             return {}
-        return {T: Shape("r", ("k", *self.columns), (("k",),) if self.keyed else (), 1)}
+        keys = ((("k", None),),) if self.keyed else ()
+        return {T: Shape(T, "r", ("k", *self.columns), keys, 1)}
 
     def rows(self, columns: tuple[str, ...], key: tuple[str, ...]) -> list[Row]:
         found = []
@@ -364,7 +365,10 @@ def test_keys_are_told_apart(one: list[str | None], two: list[str | None]) -> No
 
 
 def test_more_changes_than_fit_in_memory_come_back_by_table_and_key() -> None:
-    shape = {f"public.t{n}": Shape("r", ("k", "v"), (("k",),), 1) for n in range(3)}
+    shape = {
+        f"public.t{n}": Shape(f"public.t{n}", "r", ("k", "v"), ((("k", None),),), 1)
+        for n in range(3)
+    }
     plans = plan_tables([shape] * 4, 3, 3, ())
     expected: dict[str, dict[str, set[tuple[int, bool, str]]]] = {}
     with Recorder(plans, most_bytes=20_000) as recorder:
@@ -384,7 +388,7 @@ def test_more_changes_than_fit_in_memory_come_back_by_table_and_key() -> None:
 
 def test_a_key_with_two_spellings_is_one_row() -> None:
     """1.0 and 1.00 are one numeric key: what the comparison has matched stays one row."""
-    shape = {T: Shape("r", ("k", "v"), (("k",),), 1)}
+    shape = {T: Shape(T, "r", ("k", "v"), ((("k", None),),), 1)}
     with Recorder(plan_tables([shape] * 3, 2, 2, ())) as recorder:
         recorder.told(T, 0)(b"(1.0,a)", b"(1.00,a)")
         recorder.told(T, 1)(b"(1.0,a)", b"(1.0,b)")

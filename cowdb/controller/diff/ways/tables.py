@@ -70,7 +70,8 @@ def _plan(
 ) -> Plan:
     mine = shapes[reference][name]
     pairs = {rank: common(name, mine, shapes[rank][name]) for rank in others}
-    key = next((key for key in mine.keys if key and _all_have(key, others, shapes, name)), ())
+    keys = [[column for column, _ in key] for key in mine.keys]
+    key = next((key for key in keys if key and _all_have(key, others, shapes, name)), [])
     return Plan(
         name, "materialized view" if mine.kind == "m" else "table",
         reference, tuple(others), tuple(sorted(key)),
@@ -82,4 +83,7 @@ def _plan(
 def _all_have(
     key: Sequence[str], others: Sequence[Rank], shapes: Sequence[Mapping[str, Shape]], name: str
 ) -> bool:
-    return all(set(key) in [set(item) for item in shapes[rank][name].keys] for rank in others)
+    return all(
+        set(key) in [{column for column, _ in item} for item in shapes[rank][name].keys]
+        for rank in others
+    )
