@@ -115,6 +115,11 @@ def test_three_branches_since_their_snapshot(host: AgentHost) -> None:
     patterns = {str(item["groups"]): item["rows"] for item in matrix["patterns"]}
     assert patterns["[['a', 'b'], ['c']]"] == 2  # row 2 alike, and 30003 on c alone
     assert patterns["[['a'], ['b'], ['c']]"] == 3
+    shown = host.run("diff", "a", "b", "c", "--schema", status=3).stdout.splitlines()
+    assert shown[0] == "a, b and c, since main@s: different"
+    assert shown[1] == "  conflicts  1"  # the column; rows and counts were not asked for
+    assert "! column public.users.level" in shown
+    assert not any("public.fresh.id" in line or "\x1b" in line for line in shown)
     level = by_name(found["matrix"]["schema"])["public.users.level"]
     assert [group["sides"] for group in level["groups"]] == [["a"], ["b"], ["c"]]
 
