@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.agenthost import AgentHost
+from tests.agenthost import AgentHost, agent_host
 
 SHOP = (
     "create table users (id int primary key, name text, city text)",
@@ -210,3 +210,18 @@ def test_a_base_that_is_none(host: AgentHost, words: list[str]) -> None:
     status = 2 if "--no-ancestor" in words else 4
     done = host.run("diff", "main", "main", *words, status=status)
     assert "nothing" in done.stderr or "--no-ancestor" in done.stderr
+
+
+def test_a_host_without_room_for_the_ancestor_still_compares_the_sides() -> None:
+    """Four ports: the source's and three branches'; there is none for a branch of the snapshot."""
+    with agent_host("btrfs", ports=4) as host:
+        host.json("source", "add", "main", "--empty")
+        host.json("snapshot", "create", "main@s", "--settle")
+        made = {name: host.json("branch", "create", name, "--from", "main@s") for name in "abc"}
+        host.sql(made["a"]["dsn"], "create table t (id int)")
+        found = host.json("diff", "a", "b", "c", status=3)
+        assert found["ancestor"]["ref"] is None
+        assert "main@s could not be looked at" in found["ancestor"]["reason"]
+        assert "port" in found["ancestor"]["reason"]
+        assert found["matrix"]["schema"][0]["groups"][0]["sides"] == ["a"]
+        assert "port" in host.error("diff", "a", "b", "c", "--ancestor", status=5)["message"]
