@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cowdb.cli.diffview.pen import CHANGES, SIGNS, Pen, joined, many, printable
-from cowdb.controller.diff.model import Report, Since
+from cowdb.controller.diff.model import NO_ORIGIN, Report, Since
 
 
 def summary(report: Report, pen: Pen) -> Iterator[str]:
@@ -13,7 +13,7 @@ def summary(report: Report, pen: Pen) -> Iterator[str]:
     since, ancestor = report["since"], report["ancestor"]
     if since is not None:
         yield from _conflicts(since, pen)
-    elif len(report["sides"]) > 2 and ancestor["reason"]:
+    elif len(report["sides"]) > 2 and ancestor["reason"] != NO_ORIGIN.reason:
         yield f"  ancestor   none: {printable(ancestor['reason'])}"
     for name, text in (
         ("schema", _schema(report)), ("counts", _counts(report)), ("rows", _rows(report))
