@@ -18,7 +18,7 @@ from cowdb.controller.diff.rows.merge import Names, Row, merge
 from cowdb.controller.diff.rows.shape import Shape, common
 from cowdb.controller.diff.ways import pairs
 from cowdb.controller.diff.ways.objects import Step, Steps
-from cowdb.controller.diff.ways.pairs import AllRows, Ways, compare_all
+from cowdb.controller.diff.ways.pairs import AllRows, Ways, compare_all, inner_tables
 from cowdb.controller.diff.ways.record import Recorder, decoded, encoded
 from cowdb.controller.diff.ways.rows import read_line
 from cowdb.controller.diff.ways.tables import plan_tables
@@ -408,3 +408,14 @@ def test_a_key_with_two_spellings_is_one_row() -> None:
         found = {(*decoded(order), len(list(pieces)))
                  for _, rows in recorder.rows() for order, pieces in rows}  # fmt: skip
     assert found == {("1.0", 4)}
+
+
+def test_a_conflict_in_a_partition_is_one_conflict() -> None:
+    def shape(name: str, leaves: tuple[str, ...] | None = None) -> Shape:
+        return Shape(name, "r", ("k",), (), 1, leaves=leaves)
+
+    side = {"p": shape("p", ("p1", "q1")), "q": shape("q", ("q1",)), "p1": shape("p1"),
+            "q1": shape("q1"), "t": shape("t")}  # fmt: skip
+    assert inner_tables(set(side), [side]) == {"p1", "q1", "q"}
+    assert inner_tables({"q1", "p1", "t"}, [side]) == set()
+    assert inner_tables({"q", "q1"}, [{}, side]) == {"q1"}

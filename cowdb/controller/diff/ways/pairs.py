@@ -30,12 +30,14 @@ _VALUES = frozenset({"type", "collation", "not_null", "generated", "identity"})
 class AllRows:
     """:param direct: every other side with the first.
     :param further: what else was compared, with both places.
-    :param matrix: of three sides and more. :param since: with an ancestor."""
+    :param matrix: of three sides and more. :param since: with an ancestor.
+    :param inner: partitions whose rows `since` tells once more, in what they are partitions of."""
 
     direct: list[Compared] = field(default_factory=list)
     further: list[tuple[Rank, Rank, Compared]] = field(default_factory=list)
     matrix: list[TableGroups] = field(default_factory=list)
     since: list[TableSince] = field(default_factory=list)
+    inner: set[str] = field(default_factory=set)
 
     def method(self) -> dict[str, Method]:
         """How each table was read: where several pairs were compared, the one that read most."""
@@ -87,7 +89,21 @@ def compare_all(
             watch = Watch(wanted, dict(_told(recorder, plans, 0, rank)))
             done.direct.append(pair(0, rank, watch) if wanted else Compared())
         _tell(ways, plans, derived, recorder, done)
+    done.inner = inner_tables({line["table"] for line in done.since if line["key"]}, shapes)
     return done
+
+
+def inner_tables(told: set[str], shapes: Sequence[Mapping[str, Shape]]) -> set[str]:
+    """Those of these tables whose rows are all among those of another one. Pure."""
+    leaves: dict[str, set[str]] = {}
+    for name in told:
+        known = [side[name].leaves for side in shapes if name in side]
+        leaves[name] = {leaf for item in known for leaf in (item or ())} or {name}
+    return {
+        one for one in told for two in told
+        if one != two and leaves[one] <= leaves[two]
+        and (leaves[one] != leaves[two] or one in leaves[one] or two < one)
+    }  # fmt: skip
 
 
 def _told(

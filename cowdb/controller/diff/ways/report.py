@@ -12,7 +12,6 @@ from cowdb.controller.diff.model import (
     Schema,
     Since,
     TableCounts,
-    TableSince,
 )
 from cowdb.controller.diff.ways.counts import counts_since, group_counts
 from cowdb.controller.diff.ways.objects import group_objects, objects_since
@@ -40,18 +39,18 @@ def since(ways: Ways, counted: Sequence[Counted], rows: AllRows, *, schema: bool
     objects = objects_since(ways.steps, ways.labels) if schema else []
     counts = counts_since(counted[ways.ancestor], counted[: len(ways.labels)], ways.labels)
     return {
-        "conflicts": _conflicts(objects, counts, rows.since),
+        "conflicts": _conflicts(objects, counts, rows),
         "schema": objects,
         "counts": counts,
         "rows": rows.since,
     }
 
 
-def _conflicts(
-    objects: Sequence[ObjectSince], counts: Sequence[CountSince], rows: Sequence[TableSince]
-) -> int:
-    against = {line["table"] for line in rows if line["against"]}
+def _conflicts(objects: Sequence[ObjectSince], counts: Sequence[CountSince], rows: AllRows) -> int:
+    """What a partition shares with the table that it is of counts once."""
+    lines = [line for line in rows.since if line["table"] not in rows.inner]
+    against = {line["table"] for line in lines if line["against"]}
     # Rows of a table that another side dropped: once, however they were found.
     against |= {line["table"] for line in counts if line["conflict"]}
-    own = sum(line["conflicts"] or 0 for line in rows)
+    own = sum(line["conflicts"] or 0 for line in lines)
     return sum(item["conflict"] for item in objects) + own + len(against)
