@@ -17,9 +17,11 @@ from typing import Any
 import psycopg
 
 from cowdb.controller.diff import renames
+from cowdb.controller.diff.catalog.quarantined import NOTE, apart, without_own
 from cowdb.controller.diff.catalog.reader import read_schema
 from cowdb.controller.diff.catalog.unmodelled import read_notes
 from cowdb.controller.diff.counts import Counted, Counting, compare_counts
+from cowdb.controller.diff.members import unequal_versions
 from cowdb.controller.diff.model import (
     NO_ORIGIN,
     Changes,
@@ -44,7 +46,10 @@ from cowdb.controller.diff.ways.objects import steps_since
 from cowdb.controller.diff.ways.pairs import AllRows, Ways, compare_all
 from cowdb.errors import InvalidError
 
-_CLUSTER = "roles, their settings and memberships, and tablespaces: they belong to the whole server"
+_SERVER = (
+    "what belongs to the running server and not to a schema: its configuration files, replication"
+    " slots, gathered statistics, and which passwords roles have"
+)
 _CATALOG_TRIES = 3
 
 
@@ -123,7 +128,7 @@ def _with_ancestor(sides: list[Side], origin: Origin) -> tuple[list[Side], int |
 def _ways(labels: Sequence[str], ancestor: int | None, reads: Sequence[Read], what: Wanted) -> Ways:
     if ancestor is None:
         return Ways(labels, None, {})
-    schemas = [chosen_part(read.schema, what.tables) for read in reads]
+    schemas = [chosen_part(schema, what.tables) for schema in _schemas(reads)]
     return Ways(labels, ancestor, steps_since(schemas[ancestor], schemas[: len(labels)]))
 
 
@@ -263,13 +268,20 @@ def _catalog(conn: psycopg.Connection[Any]) -> tuple[Schema, list[str]]:
     return read_schema(conn)
 
 
+def _schemas(reads: Sequence[Read]) -> list[Schema]:
+    """Comparable with each other: without what cowdb sets on a branch where not all are one."""
+    branches = apart([read.instant.side for read in reads])
+    return [without_own(read.schema) if branches else read.schema for read in reads]
+
+
 def _report(
     ways: Ways, what: Wanted, reads: Sequence[Read], rows: AllRows, renamed: Sequence[Renamed]
 ) -> Report:
     labels = ways.labels
     renamed = [item for item in renamed if item["side"] in labels]
     sides = reads[: len(labels)]
-    schemas = [chosen_part(read.schema, what.tables) if what.schema else {} for read in sides]
+    schemas = [chosen_part(schema, what.tables) if what.schema else {}
+               for schema in _schemas(sides)]  # fmt: skip
     changes = renames.with_names(compare_sides(schemas, labels), renamed)
     counts = compare_counts([read.counted for read in sides])
     unread = any(read.counted.failed for read in sides) or any(item.failed for item in rows.direct)
@@ -315,8 +327,21 @@ def _not_compared(what: Wanted, reads: Sequence[Read], rows: AllRows, sides: int
             f"wording: PostgreSQL {' and '.join(map(str, majors))} print some definitions"
             " differently, which shows as changes"
         )
+    if what.schema:
+        lines += _of_schemas(labels, reads)
     lines += _merged(labels, [_side_notes(read) for read in reads])
-    return [*lines, _CLUSTER]
+    return [*lines, _SERVER]
+
+
+def _of_schemas(labels: Sequence[str], reads: Sequence[Read]) -> list[str]:
+    """What two sides have so unlike that parts of it were not compared."""
+    lines = [NOTE] if apart([read.instant.side for read in reads]) else []
+    for label, read in zip(labels[1:], reads[1:], strict=True):
+        lines += [
+            f"{label}: members of extension {name}: its versions differ"
+            for name in unequal_versions(reads[0].schema, read.schema)
+        ]
+    return lines
 
 
 def _side_notes(read: Read) -> list[str]:

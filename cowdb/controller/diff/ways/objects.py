@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from cowdb.controller.diff.members import comparable
 from cowdb.controller.diff.model import (
     Against,
     Change,
@@ -49,8 +50,9 @@ def steps_since(ancestor: Schema, sides: Sequence[Schema]) -> dict[ObjectKey, di
     """Every object that at least one side has changed, in the order of the report."""
     found: dict[ObjectKey, dict[Rank, Step]] = {}
     for rank, schema in enumerate(sides):
-        for key in ancestor.keys() | schema.keys():
-            before, after = ancestor.get(key), schema.get(key)
+        old, new = comparable(ancestor, schema)
+        for key in old.keys() | new.keys():
+            before, after = old.get(key), new.get(key)
             if not _same(key, before, after):
                 found.setdefault(key, {})[rank] = Step(before, after)
     return {key: found[key] for key in sorted(found, key=_place)}
@@ -201,6 +203,7 @@ def _outermost(key: ObjectKey, direct: Mapping[ObjectKey, ObjectKey]) -> ObjectK
 def group_objects(schemas: Sequence[Schema], labels: Sequence[str]) -> list[ObjectGroups]:
     """Every object that is not the same on all sides. What is missing only because the thing
     that it lies in is missing there, and is the same elsewhere, is not told again."""
+    schemas = _alike_extensions(schemas)
     groups = {}
     for key in sorted({key for schema in schemas for key in schema}, key=_place):
         found = _grouped(key, schemas)
@@ -211,6 +214,14 @@ def group_objects(schemas: Sequence[Schema], labels: Sequence[str]) -> list[Obje
         for key, found in groups.items()
         if not _follows(key, found, schemas, groups)
     ]
+
+
+def _alike_extensions(schemas: Sequence[Schema]) -> list[Schema]:
+    """Without the members of extensions that are not the same on all sides."""
+    first, *others = schemas
+    for other in others:
+        first, _ = comparable(first, other)
+    return [first, *(comparable(other, schemas[0])[0] for other in others)]
 
 
 def _grouped(key: ObjectKey, schemas: Sequence[Schema]) -> list[list[Rank]]:
