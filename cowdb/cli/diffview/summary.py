@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cowdb.cli.diffview.pen import CHANGES, SIGNS, Pen, joined, many, printable
+from cowdb.cli.diffview.ways import is_alike
 from cowdb.controller.diff.model import NO_ORIGIN, Report, Since
 
 
@@ -48,7 +49,7 @@ def _schema(report: Report) -> str:
         if not found:
             return "nobody changed it"
         clash = [item for item in found if item["conflict"]]
-        alike = [item for item in found if len(item["by"]) > 1 and not item["conflict"]]
+        alike = [item for item in found if not item["conflict"] and is_alike(item)]
         return f"{many(len(found), 'object')} changed{_ends(len(clash), len(alike))}"
     matrix = report["matrix"]
     if matrix is not None and matrix["schema"]:

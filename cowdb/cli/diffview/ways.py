@@ -91,7 +91,13 @@ def _object_verdict(item: ObjectSince) -> str:
         return f"against {', '.join(map(_against, item['against']))}"
     if item["conflict"]:
         return f"in conflict{_in(item['collide'])}"
-    return "alike" if len(item["by"]) > 1 else ""
+    return "alike" if is_alike(item) else ""
+
+
+def is_alike(item: ObjectSince) -> bool:
+    """Whether several sides made the same change; that of a sequence's position may differ."""
+    first, *others = item["became"].values()
+    return bool(others) and all(end == first for end in others)
 
 
 def _object_cell(item: ObjectSince, side: str) -> str:
