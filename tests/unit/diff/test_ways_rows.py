@@ -390,8 +390,8 @@ def test_more_changes_than_fit_in_memory_come_back_by_table_and_key() -> None:
 def test_rows_of_any_bytes_and_of_no_columns() -> None:
     """SQL_ASCII checks nothing, and a table may have no columns at all."""
     for columns, before, after in ((("k", "v"), b"(1,\xff)", b"(1,\xfe)"), ((), b"()", None)):
-        keys = (("k",),) if columns else ()
-        plans = plan_tables([{T: Shape("r", columns, keys, 1)}] * 3, 2, 2, ())
+        keys = ((("k", None),),) if columns else ()
+        plans = plan_tables([{T: Shape(T, "r", columns, keys, 1)}] * 3, 2, 2, ())
         with Recorder(plans) as recorder:
             recorder.told(T, 0)(before, after)
             found = [(decoded(order), read_line(pieces, plans[T]).was)
