@@ -210,6 +210,14 @@ def test_since_an_ancestor_conflicts_come_first() -> None:
     assert "  public.t id=9\n    was v=x\n    a: v=w\n" in render(found, color=False, details=True)
 
 
+def test_an_ancestor_that_is_a_side_has_no_column_among_the_changes() -> None:
+    found = with_ancestor(conflicts=2, rows=[TABLE])
+    found["sides"] = ["main@s", "a", "b"]
+    head, matrix, *_ = render(found, color=False).split("\n\n")
+    assert head.startswith("a and b, since main@s: ")
+    assert matrix.splitlines()[0].split() == ["since", "main@s", "a", "b"]
+
+
 def test_a_conflict_stands_out() -> None:
     text = render(with_ancestor(conflicts=1, rows=[TABLE]), color=True)
     assert "  conflicts  \x1b[31m\x1b[1m1\x1b[0m\n" in text

@@ -24,8 +24,8 @@ def summary(report: Report, pen: Pen) -> Iterator[str]:
 
 
 def _head(report: Report) -> str:
-    sides = joined(report["sides"])
     ref = report["ancestor"]["ref"]
+    sides = joined([side for side in report["sides"] if side != ref])
     if ref is not None:
         sides += f", since {printable(ref)}"
     if report["identical"]:
