@@ -21,7 +21,7 @@ from cowdb.controller.diff.catalog.quarantined import NOTE, apart, without_own
 from cowdb.controller.diff.catalog.reader import read_schema
 from cowdb.controller.diff.catalog.unmodelled import read_notes
 from cowdb.controller.diff.counts import Counted, Counting, compare_counts
-from cowdb.controller.diff.members import unequal_versions
+from cowdb.controller.diff.members import unequal_extensions
 from cowdb.controller.diff.model import (
     NO_ORIGIN,
     Changes,
@@ -338,8 +338,8 @@ def _of_schemas(labels: Sequence[str], reads: Sequence[Read]) -> list[str]:
     lines = [NOTE] if apart([read.instant.side for read in reads]) else []
     for label, read in zip(labels[1:], reads[1:], strict=True):
         lines += [
-            f"{label}: members of extension {name}: its versions differ"
-            for name in unequal_versions(reads[0].schema, read.schema)
+            f"{label}: members of extension {name}: versions or schemas differ"
+            for name in unequal_extensions(reads[0].schema, read.schema)
         ]
     return lines
 

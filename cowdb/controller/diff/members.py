@@ -1,6 +1,6 @@
-"""What belongs to an extension: compared where both sides have the same version of it.
+"""What belongs to an extension: compared where both sides have the same version in one schema.
 
-Another version, or none, is one difference and not one for each of its members.
+Another version, another schema or none is one difference and not one for each of its members.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ def comparable(first: Schema, other: Schema) -> tuple[Schema, Schema]:
     return (_without(first, unequal), _without(other, unequal)) if unequal else (first, other)
 
 
-def unequal_versions(first: Schema, other: Schema) -> list[str]:
-    """The extensions that both sides have in different versions."""
+def unequal_extensions(first: Schema, other: Schema) -> list[str]:
+    """The extensions that both sides have, but not alike."""
     return sorted(key.name for key in _unequal(first, other) if key in first and key in other)
 
 
@@ -23,12 +23,15 @@ def _unequal(first: Schema, other: Schema) -> set[ObjectKey]:
     return {
         key
         for key in first.keys() | other.keys()
-        if key.kind == "extension" and _version(first, key) != _version(other, key)
+        if key.kind == "extension" and _place(first, key) != _place(other, key)
     }
 
 
-def _version(schema: Schema, key: ObjectKey) -> object:
-    return schema[key].properties.get("version") if key in schema else None
+def _place(schema: Schema, key: ObjectKey) -> object:
+    if key not in schema:
+        return None
+    properties = schema[key].properties
+    return properties.get("version"), properties.get("schema")
 
 
 def _without(schema: Schema, extensions: set[ObjectKey]) -> Schema:

@@ -20,8 +20,8 @@ from tests.host.diff.reading import schema_after, told
 # What has a name outside of schemas, or speaks of a schema by its name.
 _OUTSIDE = re.compile(
     r"\b(role|user|schema|server|wrapper|publication|subscription|event trigger|extension"
-    r"|access method|create language|cast|transform|database|default privileges|tablespace"
-    r"|parameter|public\.\w+|large object|lo_\w+|pg_(?!catalog)\w+)\b",
+    r"|access method|create (trusted )?language|cast|transform|database|default privileges"
+    r"|tablespace|parameter|public\.\w+|large object|lo_\w+|pg_(?!catalog)\w+)\b",
     re.IGNORECASE,
 )
 _HOME = re.compile(r"\bc(\d+)\.")
@@ -30,6 +30,7 @@ _HOME = re.compile(r"\bc(\d+)\.")
 def is_contained(single: Case) -> bool:
     """Whether a case touches nothing outside of its schema."""
     statements = f"{single.before};{single.alter}".replace(ROLES, "")
+    statements = statements.replace("ALTER EXTENSION plpgsql ADD", "")
     return not _OUTSIDE.search(statements) and all(" public." in line for line in single.expected)
 
 
@@ -44,25 +45,27 @@ class Scratch:
         self.major = conn.info.server_version // 10000
         self._begun: dict[str, Schema] = {}
         self._together = [case for case in every if self.has(case) and is_contained(case)]
-        self._told: dict[Case, tuple[Schema, Schema]] | None = None
+        self._failed: set[int] = set()
+        self._tried: dict[Case, tuple[Schema, Schema]] = {}
 
     def has(self, single: Case) -> bool:
         return single.since <= self.major <= single.until
 
     def told(self, single: Case) -> tuple[list[str], list[str]]:
         """What is said of the change, and of the change back."""
-        if self._told is None:
-            self._told = self._try_together()
-        if single not in self._told:
-            before, after = self._alone(single)
+        if self._together:
+            together, self._together = self._together, []
+            self._tried = self._try_together(together)
+        if single not in self._tried:
+            before, after = self._try(single)
             return told(before, after), told(after, before)
-        before, after = self._told[single]
+        before, after = self._tried[single]
         return [
             [_HOME.sub("public.", line) for line in lines]
             for lines in (told(before, after), told(after, before))
         ]
 
-    def _alone(self, single: Case) -> tuple[Schema, Schema]:
+    def _try(self, single: Case) -> tuple[Schema, Schema]:
         try:
             if single.before not in self._begun:
                 self._begun[single.before] = schema_after(self.conn, single.before)
@@ -72,31 +75,33 @@ class Scratch:
             self.conn.rollback()
         return self._begun[single.before], after
 
-    def _try_together(self) -> dict[Case, tuple[Schema, Schema]]:
+    def _try_together(self, together: Sequence[Case]) -> dict[Case, tuple[Schema, Schema]]:
         try:
             schema_after(self.conn, ROLES)
-            homes = "".join(f"CREATE SCHEMA c{place};" for place in range(len(self._together)))
+            homes = "".join(f"CREATE SCHEMA c{place};" for place in range(len(together)))
             schema_after(self.conn, homes)
-            before = self._run([case.before.replace(ROLES, "") for case in self._together])
-            after = self._run([case.alter for case in self._together])
+            before = self._run([case.before.replace(ROLES, "") for case in together])
+            after = self._run([case.alter for case in together])
         finally:
             self.conn.rollback()
         old, new = _parts(before), _parts(after)
         assert compare_schemas(old.pop(-1), new.pop(-1), "outside of all schemas") == []
         return {
             case: (old.get(place, {}), new.get(place, {}))
-            for place, case in enumerate(self._together)
+            for place, case in enumerate(together)
+            if place not in self._failed
         }
 
     def _run(self, statements: Sequence[str]) -> Schema:
+        """A case that fails is left out here: it is tried alone then, to fail by itself."""
         for place, text in enumerate(statements):
-            if text:
-                self.conn.execute(f"SET search_path = c{place}".encode(), prepare=False)
+            if text and place not in self._failed:
                 try:
-                    self.conn.execute(text.encode(), prepare=False)
-                except psycopg.Error as error:
-                    error.add_note(text)
-                    raise
+                    with self.conn.transaction():
+                        self.conn.execute(f"SET search_path = c{place}".encode(), prepare=False)
+                        self.conn.execute(text.encode(), prepare=False)
+                except psycopg.Error:
+                    self._failed.add(place)
         return schema_after(self.conn, "")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -21,7 +22,10 @@ def server() -> Iterator[PlainPostgres]:
         yield server
 
 
-@pytest.fixture(scope="session", params=MAJORS)
+@pytest.fixture(
+    scope="session",
+    params=MAJORS,
+)
 def each_major(request: pytest.FixtureRequest) -> Iterator[PlainPostgres]:
     """A server of each major; its tests run one after another, and then it is gone."""
     found = binaries.find([*_NAMED, "/usr/lib/postgresql/*/bin"]).get(request.param)
@@ -29,4 +33,8 @@ def each_major(request: pytest.FixtureRequest) -> Iterator[PlainPostgres]:
         missing(f"needs PostgreSQL {request.param}")
         raise AssertionError("unreachable")
     with running(found.directory) as server:
+        spare = server.directory / "spare"
+        spare.mkdir()
+        shutil.chown(spare, server.directory.owner(), server.directory.group())
+        server.run(f"CREATE TABLESPACE spare LOCATION '{spare}'")
         yield server

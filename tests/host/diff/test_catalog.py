@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from cowdb.controller.diff.compare import compare
 from cowdb.controller.diff.model import Side, Wanted
 from cowdb.controller.diff.schema import compare_schemas
 from tests.host.diff import cases
-from tests.host.diff.reading import schema_after, scratch_database
+from tests.host.diff.reading import schema_after, scratch_database, told
 from tests.plainpg import PlainPostgres
 
 SHOP = (Path(__file__).parent / "shop.sql").read_text()
@@ -46,34 +47,34 @@ def sides(server: PlainPostgres, *names: str) -> list[Side]:
     return [Side(f"side {number}", server.dsn(name)) for number, name in enumerate(names)]
 
 
-def test_two_loads_of_the_same_ddl_are_equal(server: PlainPostgres) -> None:
+def test_two_loads_of_the_same_ddl_are_equal(each_major: PlainPostgres) -> None:
     # The second load comes after other objects, so that not one OID is the same.
     noise = (
         "CREATE SCHEMA n; CREATE TABLE n.a (b serial PRIMARY KEY, c text); DROP SCHEMA n CASCADE"
     )
-    one, two = server.database(SHOP), server.database(noise, SHOP)
-    report = compare(sides(server, one, two), Wanted())
+    one, two = each_major.database(SHOP), each_major.database(noise, SHOP)
+    report = compare(sides(each_major, one, two), Wanted())
     assert report["schema"] == []
     assert report["identical"]
     assert len(report["counts"]) == 15
-    server.drop(one, two)
+    each_major.drop(one, two)
 
 
-def test_a_dump_restored_is_equal(server: PlainPostgres) -> None:
-    one, two = server.database(SHOP), server.database()
-    command = [server.bin / "pg_dump", server.dsn(one)]
+def test_a_dump_restored_is_equal(each_major: PlainPostgres) -> None:
+    one, two = each_major.database(SHOP), each_major.database()
+    command = [each_major.bin / "pg_dump", each_major.dsn(one)]
     dumped = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60)
-    load = [server.bin / "psql", "-qX", "-v", "ON_ERROR_STOP=1", server.dsn(two)]
+    load = [each_major.bin / "psql", "-qX", "-v", "ON_ERROR_STOP=1", each_major.dsn(two)]
     subprocess.run(
         load, input=dumped.stdout, capture_output=True, check=True, text=True, timeout=60
     )
-    report = compare(sides(server, one, two), Wanted())
+    report = compare(sides(each_major, one, two), Wanted())
     assert report["schema"] == []
     assert report["identical"]
-    server.drop(one, two)
+    each_major.drop(one, two)
 
 
-def test_unrelated_objects_in_another_order_are_equal(server: PlainPostgres) -> None:
+def test_unrelated_objects_in_another_order_are_equal(each_major: PlainPostgres) -> None:
     parts = [
         "CREATE TABLE a (id int PRIMARY KEY, x text, UNIQUE (x), CHECK (id > 0))",
         "CREATE TABLE b (id int PRIMARY KEY) PARTITION BY RANGE (id)",
@@ -87,11 +88,11 @@ def test_unrelated_objects_in_another_order_are_equal(server: PlainPostgres) -> 
         "CREATE VIEW v AS SELECT x FROM a",
     ]
     key = "CREATE TABLE d (b int REFERENCES b)"
-    one = server.database(*parts, *tail, key)
-    two = server.database(*reversed(parts), key, *reversed(tail))
-    report = compare(sides(server, one, two), Wanted())
+    one = each_major.database(*parts, *tail, key)
+    two = each_major.database(*reversed(parts), key, *reversed(tail))
+    report = compare(sides(each_major, one, two), Wanted())
     assert report["schema"] == []
-    server.drop(one, two)
+    each_major.drop(one, two)
 
 
 def test_what_is_not_modelled_is_named(scratch: psycopg.Connection[Any]) -> None:
@@ -122,3 +123,16 @@ def test_a_password_in_a_user_mapping_is_compared_and_not_shown(
     assert len(changes) == 1
     assert "sesame" not in str(changes)
     assert "sesame" not in str(compare_schemas({}, after, "other"))
+
+
+def test_the_place_of_a_tablespace_is_told(server: PlainPostgres) -> None:
+    found = []
+    for name in ("one", "two"):
+        place = server.directory / name
+        place.mkdir()
+        shutil.chown(place, server.directory.owner(), server.directory.group())
+        server.run(f"CREATE TABLESPACE place LOCATION '{place}'")
+        with psycopg.connect(server.dsn()) as conn:
+            found.append(schema_after(conn, ""))
+        server.run("DROP TABLESPACE place")
+    assert told(*found) == ["~ tablespace place: location"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+import cowdb
 from cowdb.controller.diff.catalog.decisions import decisions, undecided
+from cowdb.controller.diff.catalog.query import NEWEST
 from cowdb.controller.diff.catalog.reader import QUERIES
 from cowdb.controller.diff.catalog.unmodelled import read_columns, read_notes
 from cowdb.controller.diff.schema import RANKS
@@ -104,3 +108,20 @@ def test_no_decision_is_about_nothing() -> None:
         pytest.skip("needs every major, tested before")
     for catalog, decided in decisions().items():
         assert set(decided.columns) - SEEN[catalog] <= {"oid"}
+
+
+def test_the_page_names_every_kind_and_property(conn: psycopg.Connection[Any]) -> None:
+    known = given(conn)
+    page = Path(cowdb.__file__).parents[1] / "docs" / "diff.md"
+    part = page.read_text().split("## Schema\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| ([a-z ,]+) \| ([a-z_ ,]*) \|$", part, re.M)
+    listed = {
+        (kinds.split(", ")[0], name)
+        for kinds, names in rows
+        for name in names.split(", ")
+        if name and kinds != "kind"
+    }
+    assert known <= listed
+    if conn.info.server_version // 10000 == NEWEST:
+        assert listed <= known
+    assert {kind for kinds, _ in rows for kind in kinds.split(", ")} - {"kind"} == RANKS.keys()

@@ -120,8 +120,7 @@ SELECT NAMED(n.nspname, s.stxname) AS name,
     ARRAY[RELATION(c.relkind), NAMED(tn.nspname, c.relname)] AS inside,
     pg_get_statisticsobjdef(s.oid) AS definition,
     nullif(s.stxstattarget::int, -1) AS target, ROLE(s.stxowner) AS owner,
-    obj_description(s.oid, 'pg_statistic_ext') AS comment,
-    MEMBER(pg_statistic_ext, s.oid) AS extension
+    obj_description(s.oid, 'pg_statistic_ext') AS comment
 FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
 JOIN pg_class c ON c.oid = s.stxrelid JOIN pg_namespace tn ON tn.oid = c.relnamespace
 WHERE MINE(n, pg_statistic_ext, s.oid)

@@ -136,7 +136,7 @@ SELECT format('%I.%I using %I', n.nspname, o.opcname, a.amname) AS name,
                 format_type(m.amproclefttype, NULL), format_type(m.amprocrighttype, NULL),
                 m.amproc::oid::regprocedure) FROM pg_amproc m WHERE m.oid = d.objid) END AS item
         FROM pg_depend d WHERE d.refclassid = 'pg_opclass'::regclass AND d.refobjid = o.oid
-        AND d.classid IN ('pg_amop'::regclass, 'pg_amproc'::regclass) AND d.deptype = 'i'
+        AND d.classid IN ('pg_amop'::regclass, 'pg_amproc'::regclass) AND d.deptype IN ('i', 'a')
     ) AS members,
     ROLE(o.opcowner) AS owner, obj_description(o.oid, 'pg_opclass') AS comment,
     MEMBER(pg_opclass, o.oid) AS extension
