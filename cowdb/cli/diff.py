@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         "cowdb diff try-a try-b --ancestor --rows      who changed what, and where they collide\n"
         "cowdb diff postgresql://one/app postgresql://two/app --base postgresql://old/app\n"
         "cowdb diff try-a postgresql://localhost/app --schema --json\n"
-        "cowdb diff main@before-v2 try-a --rows --html diff.html",
+        "cowdb diff main@before-v2 try-a --schema --counts --rows --html diff.html",
         "0 no difference, 3 differences found, 1 failure, 2 usage, 4 not found, 6 no agent",
     )
 )

@@ -168,9 +168,20 @@ def test_all_of_a_report_is_on_the_page(found: Report) -> None:
     for text in texts(found):
         for line in text.split("\n"):
             assert line in same or squeezed(line) in told
+
+
+@pytest.mark.parametrize(
+    "found",
+    [TWO_SIDES, THREE_SIDES, report(identical=True), report(identical=True, timings_ms={})],
+    ids=["two", "three", "same", "nothing"],
+)
+def test_every_link_leads_somewhere(found: Report) -> None:
+    parsed = parse(page(found, NOW))
     targets = {attributes.get("id") for _, attributes in parsed.elements}
-    for link in parsed.named("a"):
-        assert (link["href"] or "")[1:] in targets
+    links = [link["href"] for link in parsed.named("a")]
+    assert len(links) > 3
+    for link in links:
+        assert (link or "")[1:] in targets
 
 
 def test_what_three_sides_did_is_told_conflicts_first() -> None:
@@ -202,6 +213,20 @@ def test_nothing_on_the_page_is_fetched() -> None:
 
 def test_a_sample_says_how_much_it_is_of() -> None:
     assert "3 of 1,015 shown" in parse(page(TWO_SIDES, NOW)).text
+    text = parse(page(THREE_SIDES, NOW)).text
+    assert "3 of 13 changes shown" in text  # two sides changed one row, one removed another
+    assert "1 of 1 change" not in text
+    assert "1 of 11 shown" in text
+
+
+def test_rows_are_in_the_order_of_their_keys() -> None:
+    keys = ["10", "-3", "9", None, "b", "a"]
+    sample = [{"change": "added", "key": {"id": key}, "row": {"id": key, "v": "x"}} for key in keys]
+    rows = {"table": "t", "side": "try-a", "key": ["id"], "added": 6, "removed": 0, "changed": 0,
+            "columns": {}, "sample": sample}  # fmt: skip
+    text = page(report(rows=[rows]), NOW)
+    found = re.findall(r'scope="row" class="k">(?:<i class=nil>)?([^<]*)', text)
+    assert found == ["-3", "9", "10", "a", "b", "NULL"]
 
 
 def test_what_was_not_asked_for_is_not_called_the_same() -> None:

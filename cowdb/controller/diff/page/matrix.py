@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cowdb.controller.diff.model import Report, RowGroups, TableGroups
-from cowdb.controller.diff.page.rows import cell
+from cowdb.controller.diff.page.rows import cell, order
 from cowdb.controller.diff.page.versions import Version, VersionGrid, VersionRecord, version
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -102,7 +102,8 @@ def _grids(item: TableGroups) -> list[VersionGrid]:
             if name not in keys
         )
     )
-    records = [_record(row, keys, columns) for row in item["sample"]]
+    rows = sorted(item["sample"], key=lambda row: order(row["key"]))
+    records = [_record(row, keys, columns) for row in rows]
     return [VersionGrid(f"Rows of {item['table']}, by group", keys, columns, records)]
 
 

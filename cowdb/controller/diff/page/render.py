@@ -36,6 +36,7 @@ _MEANING = {
     "changed-blocks": "Only rows in blocks that differ were read.",
     "full-scan": "Every row was read.",
 }
+_MORE = "; a report keeps no more of one table"
 _MARK = (
     '<svg viewBox="0 0 16 16" width="18" height="18" aria-hidden="true" focusable="false">'
     '<path d="M4.5 2v12M4.5 5.5c0 3 7 1.5 7 5V14" fill="none" stroke="currentColor"'
@@ -89,7 +90,7 @@ def _values(report: Report) -> Mapping[str, Any]:
         "equal": equal,
         "tables": tables,
         "rows_same": "rows" in timings and not tables,
-        "more": "",
+        "more": _MORE,
         "since": since,
         "matrix": agreements(report),
         "methods": methods(report),

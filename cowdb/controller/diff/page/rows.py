@@ -6,7 +6,8 @@ has is one line with all its values. The cells of one row lie in one `Record`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -15,7 +16,8 @@ from cowdb.controller.diff.model import Report, RowChange, RowChanges
 from cowdb.controller.diff.page.marks import pair
 from cowdb.controller.diff.page.text import value
 
-_ONE_LINE = 40
+_ONE_LINE = 40  # characters; what is longer may wrap
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,40}")
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,9 @@ def _table(line: RowChanges, method: str | None, place: str) -> Table:
         )
         if number
     ]  # fmt: skip
-    changed = [item for item in line["sample"] if item["change"] == "changed"]
-    lone = [item for item in line["sample"] if item["change"] != "changed"]
+    sample = sorted(line["sample"], key=lambda item: order(item["key"]))
+    changed = [item for item in sample if item["change"] == "changed"]
+    lone = [item for item in sample if item["change"] != "changed"]
     grids = [_changed_grid(changed, line["key"])] if changed else []
     grids += _lone_grids(lone, line["key"])
     return Table(
@@ -132,6 +135,19 @@ def _lone(item: RowChange, key: Sequence[str], names: Sequence[str]) -> Record:
         [cell(item["key"].get(name)) for name in key],
         cells=[cell(row[name]) for name in names],
     )
+
+
+def order(key: Mapping[str, str | None]) -> list[tuple[int, int, str]]:
+    """Rows as a reader expects them: whole numbers by their value, then texts, then nulls."""
+    return [_place(text) for text in key.values()]
+
+
+def _place(text: str | None) -> tuple[int, int, str]:
+    if text is None:
+        return 2, 0, ""
+    if _WHOLE_NUMBER.fullmatch(text):
+        return 0, int(text), ""
+    return 1, 0, text
 
 
 def cell(text: str | None) -> Markup:

@@ -18,14 +18,15 @@ from cowdb.controller.diff.model import (
 )
 from cowdb.controller.diff.page.marks import pair, text_lines
 from cowdb.controller.diff.page.objects import Cell, Object, Property, Text, has_lines, part, text
-from cowdb.controller.diff.page.rows import cell
+from cowdb.controller.diff.page.rows import cell, order
 from cowdb.controller.diff.page.text import value
 from cowdb.controller.diff.page.versions import VersionGrid, VersionRecord, version
 
 
 @dataclass(frozen=True)
 class SinceTable:
-    """:param grids: the sample, where there is one."""
+    """:param shown: of the sides' changes, those in the sample; `total` are there.
+    :param grids: the sample, where there is one."""
 
     id: str
     name: str
@@ -206,10 +207,16 @@ def _table(item: TableSince, ref: str, place: str) -> SinceTable:
         agreed=item["agreed"],
         columns=sorted(item["columns"].items(), key=lambda pair_: (-pair_[1], pair_[0])),
         against=[_against(other) for other in item["against"]],
-        shown=len(item["sample"]),
+        shown=sum(_told(row) for row in item["sample"]),
         total=sum(n for _, parts in numbers for _, n in parts),
         grids=_grids(item, ref),
     )
+
+
+def _told(row: RowSince) -> int:
+    """How many of the sides' changes a row of the sample tells."""
+    more = row.get("more")
+    return sum(map(abs, more.values())) if more else len(row["by"])
 
 
 def _grids(item: TableSince, ref: str) -> list[VersionGrid]:
@@ -225,7 +232,8 @@ def _grids(item: TableSince, ref: str) -> list[VersionGrid]:
             if name not in keys
         )
     )
-    records = [_record(row, keys, columns, ref) for row in item["sample"]]
+    rows = sorted(item["sample"], key=lambda row: (not row["conflict"], order(row["key"])))
+    records = [_record(row, keys, columns, ref) for row in rows]
     return [VersionGrid(f"Rows of {item['table']}, since {ref}", keys, columns, records)]
 
 

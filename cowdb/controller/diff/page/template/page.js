@@ -52,7 +52,7 @@
   const links = all('nav .to').map((element) => ({
     element, target: document.getElementById(element.querySelector('a').hash.slice(1)),
   }));
-  const groups = [...all('.grid'), ...all('.counts'), ...all('.kind'), ...all('.group:has(.item)')];
+  const groups = [...all('.grid'), ...all('.counts'), ...all('.card'), ...all('.kind'), ...all('.group:has(.item)')];
   const nothing = one('.nothing');
   const has = (words, where) => words.every((word) => where.includes(word));
 
