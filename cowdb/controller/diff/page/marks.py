@@ -23,13 +23,14 @@ _ALL_DEL, _ALL_INS = Markup("<del class=w>{}</del>"), Markup("<ins class=w>{}</i
 _LONGEST_SAME = 400  # unchanged characters in one run that are shown whole
 _SOME_WORDS = 24  # a shorter value is marked as a whole: there is nothing to find in it
 _MOST_SAME_ITEMS = 6
+_MOST_LINES = 3_000  # of one text
 
 
 @dataclass(frozen=True)
 class TextLine:
     """One row of a text side by side; `gap` stands for so many lines, and then nothing else does.
 
-    :param change: same, added, removed or changed.
+    :param change: same, added, removed or changed; cut: what is left does not fit on the page.
     """
 
     change: str
@@ -51,7 +52,11 @@ def pair(old: Value, new: Value, *, null: str = "none") -> tuple[Markup, Markup]
 
 
 def text_lines(old: str, new: str) -> list[TextLine]:
-    return [_text_line(line) for line in compare_texts(old, new)]
+    lines = compare_texts(old, new)
+    shown = [_text_line(line) for line in lines[:_MOST_LINES]]
+    if len(lines) > _MOST_LINES:
+        shown.append(TextLine("cut", gap=len(lines) - _MOST_LINES))
+    return shown
 
 
 def _text_line(line: Line | Gap) -> TextLine:

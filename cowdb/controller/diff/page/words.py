@@ -18,8 +18,9 @@ Pieces: TypeAlias = tuple[tuple[bool, str], ...]
 """A text in pieces, each with whether it has changed."""
 
 CONTEXT = 3  # unchanged lines around a change
-_MOST_STEPS = 4_000_000  # of comparing line with line
+_MOST_STEPS = 4_000_000  # lines of one text times lines of the other
 _MOST_WORD_STEPS = 40_000
+_MOST_EQUAL = 60_000  # pairs of equal lines: hundreds of blank ones would take difflib long
 _ALIKE = 0.35  # two lines with less in common are not one line changed
 _WORD = re.compile(r"\s+|\d[\d.,]*|\w+|[^\w\s]")
 
@@ -115,13 +116,18 @@ def _blocks(
     one, two = old[start : len(old) - end], new[start : len(new) - end]
     if start:
         yield "equal", (0, start), (0, start)
-    if len(one) * len(two) > most:
+    if len(one) * len(two) > most or _equal_pairs(one, two) > _MOST_EQUAL:
         yield "replace", (start, len(old) - end), (start, len(new) - end)
     elif one or two:
         for tag, a, b, c, d in SequenceMatcher(None, one, two, autojunk=False).get_opcodes():
             yield tag, (a + start, b + start), (c + start, d + start)
     if end:
         yield "equal", (len(old) - end, len(old)), (len(new) - end, len(new))
+
+
+def _equal_pairs(one: Sequence[str], two: Sequence[str]) -> int:
+    other = Counter(two)
+    return sum(number * other[item] for item, number in Counter(one).items())
 
 
 def _pairs(old: Sequence[str], new: Sequence[str]) -> list[tuple[int | None, int | None]]:
