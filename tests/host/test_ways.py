@@ -107,7 +107,7 @@ def test_three_branches_since_their_snapshot(host: AgentHost) -> None:
     assert since["conflicts"] == 3 + 1 + 1  # rows, public.gone, the column
     assert not any("public.still" in str(part) for part in (since, found["matrix"]))
     # The cost follows the change: only where blocks have changed, by each side's own.
-    assert found["method"]["public.users"] == "changed-blocks"
+    assert found["method"]["public.loose"] == found["method"]["public.gone"] == "changed-blocks"
     assert found["method"]["public.still"] == "unchanged-blocks"
 
     matrix = by_name(found["matrix"]["rows"], "table")["public.users"]

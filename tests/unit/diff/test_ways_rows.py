@@ -67,7 +67,7 @@ def compared(
             return Compared()
         table = common(T, shapes[one][T], shapes[two][T])
         rows = [databases[rank].rows(table.columns, table.key) for rank in (one, two)]
-        found = merge(*rows, Names(table.columns, table.key), 20, watch.told.get(T))
+        found = merge(*rows, Names(table.columns, table.key, watch.told.get(T)), 20)
         asked.append((one, two))
         done = Compared()
         if found.added or found.removed or found.changed:
@@ -305,6 +305,23 @@ def test_removing_what_another_side_changed_is_a_conflict() -> None:
     found = since({"q": OLD["q"]}, {**OLD, "p": {"a": "1", "b": "2"}}, ancestor=OLD)
     assert found["sample"][0]["became"] == {"one": None, "two": {"b": "2"}}
     assert (found["conflicts"], found["agreed"]) == (1, 0)
+
+
+def test_rows_are_compared_in_the_columns_that_both_sides_have() -> None:
+    """One has dropped b: what both made of the row is the same as far as both have it."""
+    ancestor = Database(OLD, ("a", "b"))
+    fewer = Database({"p": {"a": "2"}, "q": {"a": "1"}}, ("a",))
+    more = Database({**OLD, "p": {"a": "2", "b": "1"}}, ("a", "b"))
+    (found,) = compared([fewer, more, ancestor], 2, 2).since
+    assert (found["conflicts"], found["agreed"]) == (0, 1)
+
+
+def test_a_side_without_the_column_is_in_the_first_group_that_it_agrees_with() -> None:
+    ancestor = Database(OLD, ("a", "b"))
+    fewer = Database({"p": {"a": "1"}, "q": {"a": "1"}}, ("a",))
+    changed = Database({**OLD, "p": {"a": "1", "b": "2"}}, ("a", "b"))
+    (found,) = compared([changed, fewer, ancestor, ancestor], 3, 3).matrix
+    assert found["patterns"] == [{"groups": [["one", "two"], ["three"]], "rows": 1}]
 
 
 def test_removing_the_same_row_is_agreement() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from cowdb.controller.diff.rows.merge import Found, Names, Told, merge
+from cowdb.controller.diff.rows.merge import Found, Names, merge
 from cowdb.controller.diff.rows.shape import Common
 from cowdb.controller.diff.rows.spill import Sorter
 
@@ -113,9 +113,7 @@ def few_enough(ranges: Ranges, pages: int) -> bool:
     return sum(high - low for low, high in ranges) <= max(64, _WORTH_IT * pages)
 
 
-def compare_blocks(
-    pair: Pair, table: Common, ranges: Ranges, most: int, told: Told | None = None
-) -> Found:
+def compare_blocks(pair: Pair, table: Common, ranges: Ranges, most: int) -> Found:
     """:param ranges: half-open, in order, without overlap.
     :param most: how many differences the sample holds."""
     with Sorter() as one, Sorter() as two:
@@ -124,7 +122,7 @@ def compare_blocks(
                     for conn, sorter in zip(pair, (one, two), strict=True)]  # fmt: skip
             for job in jobs:
                 job.result()
-        return merge(one.sorted(), two.sorted(), Names(table.columns, table.key), most, told)
+        return merge(one.sorted(), two.sorted(), Names(table.columns, table.key, table.told), most)
 
 
 def _read(conn: psycopg.Connection[Any], table: Common, ranges: Ranges, sorter: Sorter) -> None:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -92,8 +92,9 @@ def compare_rows(
         shapes = shape.read_shapes(pair[0]), shape.read_shapes(pair[1])
         blocks = Blocks(where, *map(read_catalog, pair)) if where is not None else None
         hashing = _hashing(pair)
-    tables = [name for name in _tables(shapes, globs)
-              if watch.tables is None or name in watch.tables]  # fmt: skip
+    tables = _tables(shapes, globs)
+    if watch.tables is not None:
+        tables = [name for name in tables if name in watch.tables]
     for name in tables:
         lone = shape.one_sided(*shapes, name)
         if lone:
@@ -107,8 +108,7 @@ def compare_rows(
                     name = next(todo, None)
                 if name is None:
                     return
-                told = watch.told.get(name)
-                _one(own, name, shapes, hashing, done, lock, other.side.label, blocks, told)
+                _one(own, name, shapes, hashing, done, lock, other.side.label, blocks, watch)
 
     with ThreadPoolExecutor(_PAIRS, thread_name_prefix="cowdb-rows") as pool:
         futures = [pool.submit(work) for _ in range(min(_PAIRS, len(tables)))]
@@ -133,9 +133,10 @@ def _tables(shapes: tuple[dict[str, Shape], dict[str, Shape]], globs: Sequence[s
 def _one(
     pair: tuple[psycopg.Connection[Any], psycopg.Connection[Any]], name: str,
     shapes: tuple[dict[str, Shape], dict[str, Shape]], hashing: Hashing, done: Compared,
-    lock: threading.Lock, side: str, blocks: Blocks | None, told: Told | None,
+    lock: threading.Lock, side: str, blocks: Blocks | None, watch: Watch,
 ) -> None:  # fmt: skip
     table = shape.common(name, shapes[0][name], shapes[1][name])
+    table = replace(table, told=watch.told.get(name))
     if not table.columns:
         with lock:
             done.failed[name] = "the sides have no column in common"
@@ -144,7 +145,7 @@ def _one(
     try:
         # Savepoints, so that one unreadable table does not end the transactions.
         with pair[0].transaction(), pair[1].transaction():
-            method, found = _found(pair, table, estimate, hashing, blocks, told)
+            method, found = _found(pair, table, estimate, hashing, blocks)
     except psycopg.Error as error:
         if pair[0].broken or pair[1].broken:
             raise
@@ -159,7 +160,7 @@ def _one(
 
 def _found(
     pair: tuple[psycopg.Connection[Any], psycopg.Connection[Any]], table: shape.Common,
-    estimate: int, hashing: Hashing, blocks: Blocks | None, told: Told | None,
+    estimate: int, hashing: Hashing, blocks: Blocks | None,
 ) -> tuple[Method, Found]:  # fmt: skip
     """By the blocks that have changed, where they tell; else by reading all of the table."""
     if blocks is not None and not obstacle(table, blocks.first, blocks.other):
@@ -168,8 +169,8 @@ def _found(
         if not ranges:
             return "unchanged-blocks", Found()
         if few_enough(ranges, physical.pages):
-            return "changed-blocks", compare_blocks(pair, table, ranges, SAMPLE, told)
-    return "full-scan", compare_table(pair, table, estimate, hashing, SAMPLE, told)
+            return "changed-blocks", compare_blocks(pair, table, ranges, SAMPLE)
+    return "full-scan", compare_table(pair, table, estimate, hashing, SAMPLE)
 
 
 def _line(name: str, side: str, key: Sequence[str], found: Found) -> RowChanges:

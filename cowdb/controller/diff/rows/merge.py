@@ -14,8 +14,8 @@ Row: TypeAlias = tuple[bytes, bytes]
 """(order, text): `order` is the key's text, or anything else that sorts both sides alike and is
 equal for what is to be matched; `text` is the whole row."""
 Told: TypeAlias = Callable[[bytes | None, bytes | None], None]
-"""Hears of every difference: the row's text on the first side and on the other, None where there
-is no such row."""
+"""Hears of every difference, from any thread: the row's text on the first side and on the other,
+None where there is no such row."""
 
 
 @dataclass
@@ -35,15 +35,19 @@ class Found:
 
 @dataclass(frozen=True)
 class Names:
-    """:param columns: of the row's text. :param key: those of them that are the key, if any."""
+    """:param columns: of the row's text. :param key: those of them that are the key, if any.
+    :param told: hears of each difference."""
 
     columns: Sequence[str]
     key: Sequence[str]
+    told: Told | None = None
+
+    def tell(self, before: bytes | None, after: bytes | None) -> None:
+        if self.told is not None:
+            self.told(before, after)
 
 
-def merge(
-    first: Iterable[Row], other: Iterable[Row], names: Names, most: int, told: Told | None = None
-) -> Found:
+def merge(first: Iterable[Row], other: Iterable[Row], names: Names, most: int) -> Found:
     """:param first: rows of the first side, sorted by (order, text); `other` likewise.
     :param most: how many differences the sample holds."""
     found = Found()
@@ -54,20 +58,17 @@ def merge(
             assert one is not None
             found.removed += 1
             _note(found, "removed", one[1], names, most)
-            if told is not None:
-                told(one[1], None)
+            names.tell(one[1], None)
             one = next(left, None)
         elif one is None or two[0] < one[0]:
             found.added += 1
             _note(found, "added", two[1], names, most)
-            if told is not None:
-                told(None, two[1])
+            names.tell(None, two[1])
             two = next(right, None)
         else:
             if one[1] != two[1]:
                 _changed(found, one[1], two[1], names, most)
-                if told is not None:
-                    told(one[1], two[1])
+                names.tell(one[1], two[1])
             one, two = next(left, None), next(right, None)
     return found
 

@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from cowdb.controller.diff.rows.merge import Found, Names, Row, Told, checked, merge
+from cowdb.controller.diff.rows.merge import Found, Names, Row, checked, merge
 from cowdb.controller.diff.rows.shape import Common
 
 ROWS_IN_BUCKET = 400
@@ -45,10 +45,7 @@ class Hashing:
         return sql.SQL("('x' || {}(md5({}), 16))::bit(64)::bigint").format(part, text)
 
 
-def compare_table(
-    pair: Pair, table: Common, estimate: int, hashing: Hashing, most: int,
-    told: Told | None = None,
-) -> Found:  # fmt: skip
+def compare_table(pair: Pair, table: Common, estimate: int, hashing: Hashing, most: int) -> Found:
     """:param estimate: about how many rows there are, to choose the number of buckets.
     :param most: how many differences the sample holds."""
     count = max(1, min(MOST_BUCKETS, estimate // ROWS_IN_BUCKET))
@@ -60,12 +57,12 @@ def compare_table(
     if not different:
         return Found()
     wanted = None if len(different) == len(first.keys() | other.keys()) else different
-    names = Names(table.columns, table.key)
+    names = Names(table.columns, table.key, table.told)
     with (
         _Stream(pair[0], table, bucket, wanted) as one,
         _Stream(pair[1], table, bucket, wanted) as two,
     ):
-        return merge(checked(one), checked(two), names, most, told)
+        return merge(checked(one), checked(two), names, most)
 
 
 def _bucket(table: Common, count: int, hashing: Hashing) -> sql.Composed:

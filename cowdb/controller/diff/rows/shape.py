@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from cowdb.controller.diff.rows.merge import Told
 from cowdb.controller.diff.scope import name_parts
 
 _SHAPES = b"""
@@ -60,12 +61,14 @@ class Common:
 
     :param columns: sorted, so that another order of the columns is no difference.
     :param key: empty where the rows can only be compared as a multiset.
+    :param told: hears of each difference.
     """
 
     table: str
     only: bool
     columns: tuple[str, ...]
     key: tuple[str, ...]
+    told: Told | None = None
 
     def relation(self) -> sql.Composed:
         """The table in a FROM clause; without its children, which are tables of their own."""
