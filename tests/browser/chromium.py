@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 BROWSER, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 NAME = "cowdb-browser-"  # in the path of the profile, so that its processes can be told
 _ARGUMENTS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -39,7 +42,7 @@ def chromium() -> Iterator[webdriver.Chrome]:
     for argument in (*_ARGUMENTS, f"--user-data-dir={profile}"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = Service(DRIVER)
+    service = Service(DRIVER, popen_kw={"preexec_fn": _die_with_us})
     try:
         driver = webdriver.Chrome(options=options, service=service)
         try:
@@ -52,9 +55,14 @@ def chromium() -> Iterator[webdriver.Chrome]:
         shutil.rmtree(profile)
 
 
+def _die_with_us() -> None:
+    """In the new process: chromedriver ends when these tests do, also when they are killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _end(profile: str) -> None:
     """Whatever of the browser has not ended by itself."""
-    left = [process for process in psutil.process_iter() if profile in _command(process)]
+    left = [process for process in psutil.process_iter() if profile in command_line(process)]
     _, alive = psutil.wait_procs(left, timeout=3)
     for process in alive:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -62,7 +70,8 @@ def _end(profile: str) -> None:
     psutil.wait_procs(alive, timeout=5)
 
 
-def _command(process: psutil.Process) -> str:
+def command_line(process: psutil.Process) -> str:
+    """In one text; empty of a process that has ended."""
     with contextlib.suppress(psutil.Error):
         return " ".join(process.cmdline())
     return ""

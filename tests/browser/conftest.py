@@ -77,10 +77,10 @@ class Reader:
         )
 
     def shown(self, selector: str) -> list[str]:
-        """The text of the elements that are to be seen, in order."""
+        """The text of the elements that are to be seen, in order, laid out yet or not."""
         found = self.js(
             f"[...document.querySelectorAll({selector!r})]"
-            ".filter(e => e.checkVisibility()).map(e => e.innerText.trim())"
+            ".filter(e => e.checkVisibility()).map(e => e.textContent.trim().replace(/\\s+/g, ' '))"
         )
         assert isinstance(found, list)
         return found
