@@ -244,6 +244,18 @@ def test_nothing_compared_is_said() -> None:
     assert "Nothing was compared" in text
 
 
+def test_renamed_tables_and_why_a_table_was_read_whole() -> None:
+    found = report(
+        schema=[changed("table", "public.old", ("name", "public.old", "public.new"))],
+        method={"public.old": "full-scan"},
+        why_full_scan={"public.old": "its relation file is another one"},
+        renamed=[{"kind": "table", "side": "try-a", "names": ["public.old", "public.new"]}],
+    )
+    text = parse(page(found, NOW)).text
+    assert "public.old is called public.new on try-a." in text
+    assert "public.old its relation file is another one" in text
+
+
 def test_the_time_is_told_in_utc() -> None:
     east = timezone(timedelta(hours=5))
     text = page(TWO_SIDES, datetime(2026, 11, 20, 3, 5, tzinfo=east))

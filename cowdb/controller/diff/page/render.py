@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -76,6 +76,8 @@ def _values(report: Report) -> Mapping[str, Any]:
     since = since_told(report)
     timings = report["timings_ms"]
     objects = [item for kind in kinds for item in kind.objects]
+    # A report that was kept as JSON may be older than these fields.
+    fields: Mapping[str, Any] = cast(Mapping[str, Any], report)
     return {
         "report": report,
         "sides": report["sides"],
@@ -95,6 +97,8 @@ def _values(report: Report) -> Mapping[str, Any]:
         "matrix": agreements(report),
         "methods": methods(report),
         "meaning": _MEANING,
+        "reasons": fields.get("why_full_scan", {}),
+        "renamed": fields.get("renamed", []),
     }
 
 
