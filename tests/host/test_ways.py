@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.agenthost import AgentHost
+from tests.agenthost import AgentHost, agent_host
 
 SHOP = (
     "create table users (id int primary key, name text, city text)",
@@ -115,6 +115,11 @@ def test_three_branches_since_their_snapshot(host: AgentHost) -> None:
     patterns = {str(item["groups"]): item["rows"] for item in matrix["patterns"]}
     assert patterns["[['a', 'b'], ['c']]"] == 2  # row 2 alike, and 30003 on c alone
     assert patterns["[['a'], ['b'], ['c']]"] == 3
+    shown = host.run("diff", "a", "b", "c", "--schema", status=3).stdout.splitlines()
+    assert shown[0] == "a, b and c, since main@s: different"
+    assert shown[1] == "  conflicts  1"  # the column; rows and counts were not asked for
+    assert "! column public.users.level" in shown
+    assert not any("public.fresh.id" in line or "\x1b" in line for line in shown)
     level = by_name(found["matrix"]["schema"])["public.users.level"]
     assert [group["sides"] for group in level["groups"]] == [["a"], ["b"], ["c"]]
 
@@ -205,3 +210,18 @@ def test_a_base_that_is_none(host: AgentHost, words: list[str]) -> None:
     status = 2 if "--no-ancestor" in words else 4
     done = host.run("diff", "main", "main", *words, status=status)
     assert "nothing" in done.stderr or "--no-ancestor" in done.stderr
+
+
+def test_a_host_without_room_for_the_ancestor_still_compares_the_sides() -> None:
+    """Four ports: the source's and three branches'; there is none for a branch of the snapshot."""
+    with agent_host("btrfs", ports=4) as host:
+        host.json("source", "add", "main", "--empty")
+        host.json("snapshot", "create", "main@s", "--settle")
+        made = {name: host.json("branch", "create", name, "--from", "main@s") for name in "abc"}
+        host.sql(made["a"]["dsn"], "create table t (id int)")
+        found = host.json("diff", "a", "b", "c", status=3)
+        assert found["ancestor"]["ref"] is None
+        assert "main@s could not be looked at" in found["ancestor"]["reason"]
+        assert "port" in found["ancestor"]["reason"]
+        assert found["matrix"]["schema"][0]["groups"][0]["sides"] == ["a"]
+        assert "port" in host.error("diff", "a", "b", "c", "--ancestor", status=5)["message"]

@@ -139,11 +139,12 @@ def test_three_sides_are_one_matrix() -> None:
     """Letters say who agrees; the differences of each pair are details."""
     change = changed("column", "public.t.a", ("type", "integer", "bigint"))
     counts = [{"table": "public.b", "counts": [1, 1, 2], "exact": True}]
-    text = render(three(schema=[change], counts=counts), color=False)
+    why = {"ref": None, "reason": "they come from different sources"}
+    text = render(three(schema=[change], counts=counts, ancestor=why), color=False)
     head, matrix, numbers, *_ = text.split("\n\n")
     assert head.splitlines() == [
         "a, pr-42 and c: different",
-        "  ancestor   none: not asked for (--ancestor)",
+        "  ancestor   none: they come from different sources",
         "  schema     2 objects not the same everywhere",
         "  counts     1 of 1 table differ",
     ]
@@ -156,6 +157,7 @@ def test_three_sides_are_one_matrix() -> None:
     assert "integer -> bigint" not in text
     details = render(three(schema=[change]), color=False, details=True)
     assert "~ column public.t.a [pr-42]: type: integer -> bigint" in details
+    assert "ancestor" not in details  # none was asked for
 
 
 def since(**parts: object) -> dict[str, object]:
@@ -206,6 +208,14 @@ def test_since_an_ancestor_conflicts_come_first() -> None:
         "! public.t id=8", "    was v=x", "    a: removed it", "    b: v=z",
     ]  # fmt: skip
     assert "  public.t id=9\n    was v=x\n    a: v=w\n" in render(found, color=False, details=True)
+
+
+def test_an_ancestor_that_is_a_side_has_no_column_among_the_changes() -> None:
+    found = with_ancestor(conflicts=2, rows=[TABLE])
+    found["sides"] = ["main@s", "a", "b"]
+    head, matrix, *_ = render(found, color=False).split("\n\n")
+    assert head.startswith("a and b, since main@s: ")
+    assert matrix.splitlines()[0].split() == ["since", "main@s", "a", "b"]
 
 
 def test_a_conflict_stands_out() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cowdb.cli.diffview.pen import CHANGES, SIGNS, Pen, joined, many, printable
-from cowdb.controller.diff.model import Report, Since
+from cowdb.cli.diffview.ways import is_alike
+from cowdb.controller.diff.model import NO_ORIGIN, Report, Since
 
 
 def summary(report: Report, pen: Pen) -> Iterator[str]:
@@ -13,7 +14,7 @@ def summary(report: Report, pen: Pen) -> Iterator[str]:
     since, ancestor = report["since"], report["ancestor"]
     if since is not None:
         yield from _conflicts(since, pen)
-    elif len(report["sides"]) > 2 and ancestor["reason"]:
+    elif len(report["sides"]) > 2 and ancestor["reason"] != NO_ORIGIN.reason:
         yield f"  ancestor   none: {printable(ancestor['reason'])}"
     for name, text in (
         ("schema", _schema(report)), ("counts", _counts(report)), ("rows", _rows(report))
@@ -23,8 +24,8 @@ def summary(report: Report, pen: Pen) -> Iterator[str]:
 
 
 def _head(report: Report) -> str:
-    sides = joined(report["sides"])
     ref = report["ancestor"]["ref"]
+    sides = joined([side for side in report["sides"] if side != ref])
     if ref is not None:
         sides += f", since {printable(ref)}"
     if report["identical"]:
@@ -48,7 +49,7 @@ def _schema(report: Report) -> str:
         if not found:
             return "nobody changed it"
         clash = [item for item in found if item["conflict"]]
-        alike = [item for item in found if len(item["by"]) > 1 and not item["conflict"]]
+        alike = [item for item in found if not item["conflict"] and is_alike(item)]
         return f"{many(len(found), 'object')} changed{_ends(len(clash), len(alike))}"
     matrix = report["matrix"]
     if matrix is not None and matrix["schema"]:

@@ -26,8 +26,10 @@ def matrix_lines(report: Report, pen: Pen, *, details: bool) -> Iterator[list[st
     """Blocks of lines: the matrix, and the conflicts."""
     since, matrix = report["since"], report["matrix"]
     if since is not None:
-        title = f"since {printable(report['ancestor']['ref'] or '')}"
-        yield _since_table(title, report["sides"], since, pen, details=details)
+        ref = report["ancestor"]["ref"] or ""
+        # Where the ancestor is itself a side, nothing has changed on that.
+        sides = [side for side in report["sides"] if side != ref]
+        yield _since_table(f"since {printable(ref)}", sides, since, pen, details=details)
         yield list(_conflict_lines(since, pen, details=details))
     elif matrix is not None:
         yield _group_table(report["sides"], matrix, pen, details=details)
@@ -91,7 +93,13 @@ def _object_verdict(item: ObjectSince) -> str:
         return f"against {', '.join(map(_against, item['against']))}"
     if item["conflict"]:
         return f"in conflict{_in(item['collide'])}"
-    return "alike" if len(item["by"]) > 1 else ""
+    return "alike" if is_alike(item) else ""
+
+
+def is_alike(item: ObjectSince) -> bool:
+    """Whether several sides made the same change; that of a sequence's position may differ."""
+    first, *others = item["became"].values()
+    return bool(others) and all(end == first for end in others)
 
 
 def _object_cell(item: ObjectSince, side: str) -> str:

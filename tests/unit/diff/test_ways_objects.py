@@ -176,3 +176,17 @@ def test_secrets_are_compared_but_not_shown() -> None:
     (grouped,) = group_objects([one, two, three], LABELS[:3])
     assert "password" not in str(item) + str(grouped)
     assert len(grouped["groups"]) == 3
+
+
+def test_two_sides_that_took_numbers_from_a_sequence_are_not_in_conflict() -> None:
+    key = ObjectKey("sequence", "s.t_id_seq")
+
+    def at(position: int, owner: str = "x") -> Schema:
+        return {key: Described({"owner": owner, "last_value": position, "is_called": True})}
+
+    (item,) = only(at(1), at(5), at(9))
+    assert (item["by"], item["conflict"], item["collide"]) == (["one", "two"], False, [])
+    (item,) = only(at(1), at(5, "y"), at(9, "z"))
+    assert (item["conflict"], item["collide"]) == (True, ["owner"])
+    (item,) = only(at(1), {}, at(9))
+    assert item["conflict"]

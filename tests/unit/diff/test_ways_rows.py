@@ -20,6 +20,7 @@ from cowdb.controller.diff.ways import pairs
 from cowdb.controller.diff.ways.objects import Step, Steps
 from cowdb.controller.diff.ways.pairs import AllRows, Ways, compare_all
 from cowdb.controller.diff.ways.record import Recorder, decoded, encoded
+from cowdb.controller.diff.ways.rows import read_line
 from cowdb.controller.diff.ways.tables import plan_tables
 from tests.unit.diff.test_rows import VALUES, printed
 
@@ -380,6 +381,18 @@ def test_more_changes_than_fit_in_memory_come_back_by_table_and_key() -> None:
             for table, rows in recorder.rows()
         }
     assert found == expected
+
+
+def test_rows_of_any_bytes_and_of_no_columns() -> None:
+    """SQL_ASCII checks nothing, and a table may have no columns at all."""
+    for columns, before, after in ((("k", "v"), b"(1,\xff)", b"(1,\xfe)"), ((), b"()", None)):
+        keys = (("k",),) if columns else ()
+        plans = plan_tables([{T: Shape("r", columns, keys, 1)}] * 3, 2, 2, ())
+        with Recorder(plans) as recorder:
+            recorder.told(T, 0)(before, after)
+            found = [(decoded(order), read_line(pieces, plans[T]).was)
+                     for _, rows in recorder.rows() for order, pieces in rows]  # fmt: skip
+        assert found == ([(["1"], {"k": "1", "v": "\\xff"})] if columns else [([], {})])
 
 
 def test_a_key_with_two_spellings_is_one_row() -> None:

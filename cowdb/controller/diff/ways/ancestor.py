@@ -10,7 +10,7 @@ from cowdb.controller.branching import Connect
 from cowdb.controller.diff.model import NO_ORIGIN, Origin, Side
 from cowdb.controller.diff.sides import is_url, side_of
 from cowdb.controller.transport import Report, quiet
-from cowdb.errors import NotFoundError
+from cowdb.errors import CowdbError, NotFoundError
 
 
 @contextlib.contextmanager
@@ -41,7 +41,18 @@ def find_origin(
         elif ref in names:
             yield Origin(sides[names.index(ref)])
         else:
-            yield Origin(side_of(connect, ref, stack, report))
+            yield _made(connect, ref, stack, report, needed=base is not None or bool(wanted))
+
+
+def _made(connect: Connect, ref: str, stack: ExitStack, report: Report, *, needed: bool) -> Origin:
+    """:param needed: somebody asked for it; else a host without room for one more branch is no
+    reason not to compare the sides."""
+    try:
+        return Origin(side_of(connect, ref, stack, report))
+    except CowdbError as error:
+        if needed:
+            raise
+        return Origin(None, f"{ref} could not be looked at: {error.message}")
 
 
 def _common(connect: Connect, names: Sequence[str]) -> tuple[str | None, str]:

@@ -23,6 +23,10 @@ from cowdb.controller.diff.model import (
 )
 from cowdb.controller.diff.schema import RANKS, compare_properties
 
+# A sequence's position moves with every row that is inserted; that two sides took numbers from it
+# is no conflict, whatever became of the rows is.
+_PASSING = frozenset({("sequence", "last_value"), ("sequence", "is_called")})
+
 Rank = int
 """A side's place among the sides."""
 
@@ -90,17 +94,25 @@ def _entry(
 
 
 def _agree(key: ObjectKey, by: Mapping[Rank, Step]) -> bool:
-    return all(_same(key, one.after, two.after) for one, two in combinations(by.values(), 2))
+    return not any(_ends(key, one, two) for one, two in combinations(by.values(), 2))
+
+
+def _ends(key: ObjectKey, one: Step, two: Step) -> set[str] | bool:
+    """The properties that the two did not bring to the same end; True if only one removed it."""
+    if one.after is None or two.after is None:
+        return one.after is not two.after
+    differ = compare_properties(key.kind, one.after.properties, two.after.properties)
+    return {item["property"] for item in differ if (key.kind, item["property"]) not in _PASSING}
 
 
 def _colliding(key: ObjectKey, by: Mapping[Rank, Step]) -> list[str]:
-    """Properties that two sides changed to different ends, in the object's order."""
+    """Properties that two sides changed to different ends."""
     found: dict[str, None] = {}
     for one, two in combinations(by.values(), 2):
-        if one.after is not None and two.after is not None:
+        ends = _ends(key, one, two)
+        if isinstance(ends, set):
             both = changed_properties(key, one) & changed_properties(key, two)
-            ends = compare_properties(key.kind, one.after.properties, two.after.properties)
-            found |= {item["property"]: None for item in ends if item["property"] in both}
+            found |= dict.fromkeys(sorted(ends & both))
     return list(found)
 
 
@@ -185,10 +197,11 @@ def _all_inside(by: Mapping[Rank, Step]) -> dict[ObjectKey, None]:
 
 
 def _together(key: ObjectKey, by: Mapping[Rank, Step], outer: Mapping[Rank, Step]) -> bool:
+    ends = [step.after for step in by.values()]
     return (
         by.keys() == outer.keys()
         and all(step.change == outer[rank].change != "changed" for rank, step in by.items())
-        and _agree(key, by)
+        and all(_same(key, ends[0], end) for end in ends)
     )
 
 

@@ -66,7 +66,7 @@ class Recorder:
                 # Where the key matched them, both rows are told under the reference's: a key may
                 # have several texts (1.0 and 1.00), of which the reference has only one.
                 if order is None or not matched:
-                    values = fields(text.decode())
+                    values = _fields(text, columns)
                     order = start + encoded([values[number] for number in place])
                 with self._lock:
                     self._sorter.add((order, head + text))
@@ -107,6 +107,11 @@ def decoded(order: bytes) -> list[str | None]:
     return found
 
 
+def _fields(text: bytes, columns: Sequence[str]) -> list[str | None]:
+    # A database in SQL_ASCII may hold any bytes; escaped, they still tell values apart.
+    return fields(text.decode(errors="backslashreplace")) if columns else []
+
+
 def _piece(text: bytes) -> Piece:
     rank, which = _HEAD.unpack_from(text)
-    return rank, which == _CAME, text[_HEAD.size :].decode()
+    return rank, which == _CAME, text[_HEAD.size :].decode(errors="backslashreplace")

@@ -46,7 +46,9 @@ def read_line(pieces: Iterable[Piece], plan: Plan) -> Line:
     was: Values | None = None
     became: dict[Rank, Values | None] = {}
     for rank, came, text in pieces:
-        values = dict(zip(plan.columns[rank], fields(text), strict=True))
+        values = dict(
+            zip(plan.columns[rank], fields(text) if plan.columns[rank] else (), strict=True)
+        )
         if came:
             became[rank] = values
         else:
