@@ -11,9 +11,13 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 
+from cowdb.agent.remains import gather
+from cowdb.agent.storage.pools import open_pool
+from cowdb.model import PoolRecord
 from cowdb.wire import Mode
 from tests.crash.world import World, world
 
@@ -197,6 +201,82 @@ def remove_snapshot(*, settled: bool) -> Scenario:
     )  # fmt: skip
 
 
+def clear_promoted(world: World) -> None:
+    """The branches `b` and `child` with all snapshots that were taken for them."""
+    for name in ("child", "b"):
+        if name in branches(world):
+            world.client.branches.remove(name, promote=True)
+    for ref in set(snapshots(world)) - {"main@raw", "main@settled"}:
+        world.client.snapshots.remove(ref)
+
+
+def promote_branch() -> Scenario:
+    """`b`, from whose snapshot `child` comes."""
+
+    def arrange(world: World) -> None:
+        if "b" not in branches(world):
+            clear_promoted(world)
+            world.client.branches.create("b", "main@settled")
+            world.sql("b", "insert into kept values (-1, 'in b')")
+            world.client.snapshots.create("b@mid")
+            world.client.branches.create("child", "b@mid")
+
+    def happened(world: World) -> bool:
+        assert world.rows("child") == ROWS + 1
+        gone = "b" not in branches(world)
+        mine = {"main@b.mid"} if gone else {"b@mid"}
+        assert set(snapshots(world)) == {"main@raw", "main@settled"} | mine
+        assert world.client.branches.show("child")["snapshot"] == mine.pop()
+        check_rebuildable(world)
+        return gone
+
+    return Scenario(
+        "branch rm, promoting", ("branch rm",), arrange,
+        lambda world: world.client.branches.remove("b", promote=True), happened, clear_promoted,
+    )  # fmt: skip
+
+
+def promote_snapshot() -> Scenario:
+    """`main@s`, settled, from which `b` and `child` come."""
+
+    def arrange(world: World) -> None:
+        if "main@s" not in snapshots(world):
+            clear_promoted(world)
+            world.client.snapshots.create("main@s", settle=True)
+            for name in ("b", "child"):
+                world.client.branches.create(name, "main@s")
+
+    def happened(world: World) -> bool:
+        gone = "main@s" not in snapshots(world)
+        for name in ("b", "child"):
+            assert world.rows(name) == ROWS
+            assert world.client.branches.show(name)["snapshot"] == ("" if gone else "main@s")
+        check_rebuildable(world)
+        return gone
+
+    return Scenario(
+        "snapshot rm, promoting", ("snapshot rm",), arrange,
+        lambda world: world.client.snapshots.remove("main@s", promote=True), happened,
+        clear_promoted,
+    )  # fmt: skip
+
+
+def check_rebuildable(world: World) -> None:
+    """A store made from the pool as it is would know the same."""
+    pool = next(iter(world.client.host.pools()))
+    volumes = open_pool(PoolRecord(id=pool["id"], driver=pool["driver"], path=pool["path"],
+                                   created_at=datetime.now(UTC))).list()  # fmt: skip
+    found = gather([(pool["id"], item) for item in volumes], lambda branch: False)
+    assert not found.orphans, found.orphans
+    origins = {item.id: item for item in found.snapshots}
+    for branch in found.branches:
+        origin = origins[branch.snapshot]
+        shown = world.client.branches.show(branch.name)
+        reference = "" if origin.removed else f"{origin.parent_name}@{origin.name}"
+        assert shown["snapshot"] == reference
+        assert shown["removed_snapshot"] == (origin.removed or None)
+
+
 def drop_source(world: World) -> None:
     if "extra" in sources(world):
         world.client.sources.remove("extra")
@@ -238,6 +318,8 @@ SCENARIOS = (
     remove_branch("main@settled"),
     remove_branch("main"),
     remove_snapshot(settled=True),
+    promote_branch(),
+    promote_snapshot(),
 )  # fmt: skip
 
 
@@ -272,7 +354,8 @@ def test_killed_at_every_instant(host: World, scenario: Scenario) -> None:
     host.check(moved)
 
 
-TWICE = [(reset("main@settled"), 5), (remove_branch("main"), 3), (take_snapshot("prod", "stop"), 3)]
+TWICE = [(reset("main@settled"), 5), (remove_branch("main"), 3), (take_snapshot("prod", "stop"), 3),
+         (promote_branch(), 1), (promote_snapshot(), 2)]  # fmt: skip
 if os.environ.get("COWDB_CRASH_LONG"):
     TWICE += [(create_branch("main@raw"), 7), (take_snapshot("main", "stop"), 2), (settle(), 6)]
 
