@@ -6,9 +6,10 @@ from __future__ import annotations
 import pytest
 
 from cowdb.controller.client import Client
-from cowdb.errors import ConflictError, NotFoundError
+from cowdb.errors import ConflictError, NotFoundError, StorageError
 from tests.agenthost import AgentHost
 from tests.host.usecase import ROWS, count, listings, lose_store, rebuild, seeded
+from tests.loopfs import command
 
 
 def insert(host: AgentHost, dsn: str | None, *numbers: int) -> None:
@@ -177,6 +178,27 @@ def test_blocks_are_still_compared_below_what_was_passed_on(host: AgentHost) -> 
         client.branches.remove("a", promote=True)
     assert differing(host, "two", "one") == ((1, 0, 0), "changed-blocks")
     assert differing(host, "other", "one") == ((2, 0, 0), "full-scan")
+
+
+def test_a_removal_that_got_stuck_is_finished_by_asking_again(host: AgentHost) -> None:
+    seeded(host)
+    with host.client() as client:
+        client.snapshots.create("main@s", settle=True)
+        client.branches.create("a", "main@s")
+        (stuck,) = (host.pool / "volumes").glob("se-*")
+        command("chattr", "+i", stuck)
+        try:
+            with pytest.raises(StorageError, match=stuck.name):
+                client.snapshots.remove("main@s", promote=True)
+            assert client.branches.show("a")["removed_snapshot"] == "main@s"
+            assert stuck.exists()
+        finally:
+            command("chattr", "-i", stuck)
+        client.snapshots.remove("main@s", promote=True)
+        assert not stuck.exists()
+        assert client.host.operations()[0]["state"] == "done"
+        with pytest.raises(NotFoundError):
+            client.snapshots.remove("main@s", promote=True)
 
 
 def test_the_command_line_says_what_became_of_the_rest(host: AgentHost) -> None:

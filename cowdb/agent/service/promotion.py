@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from cowdb.agent import marks
+from cowdb.agent import journal, marks
 from cowdb.agent.policy import Caller, require_owner
 from cowdb.agent.service.context import Context, require_ready
 from cowdb.agent.steps import NoteMark
@@ -166,6 +166,14 @@ def remnant(snapshot: SnapshotRecord) -> SnapshotRecord:
         quarantined=(),
         removed=reference(snapshot),
     )
+
+
+def half_removed(context: Context, tx: Transaction, ref: str) -> SnapshotRecord | None:
+    """What is left of a snapshot whose volumes could not be removed yet, and that whoever asks
+    again for its removal means."""
+    left = {item.id: item for item in tx.snapshots.all() if item.removed == ref}
+    waiting = journal.unfinished(context.store) if left else []
+    return next((left[each.subject] for each in waiting if each.subject in left), None)
 
 
 def require_independent(

@@ -225,14 +225,13 @@ class Snapshots:
 
         :raises ConflictError: it is protected, or branches come from it."""
         with self._context.store.transaction() as tx:
-            snapshot = find_snapshot(tx, ref)
+            snapshot = promotion.half_removed(self._context, tx, ref) or find_snapshot(tx, ref)
         require_owner(caller, snapshot.owner_uid, f"remove snapshot {ref!r}")
         with self._context.claims.hold(snapshot.id, ref):
             self._context.operations.resume(snapshot.id)
             with self._context.store.transaction() as tx:
                 now = tx.snapshots.get(snapshot.id)
-            gone = snapshot.state == "deleting" and (now is None or now.removed)
-            if gone:
+            if snapshot.removed or (snapshot.state == "deleting" and (not now or now.removed)):
                 return promotion.removed_info()
             attempt = Attempt(report=report)
             if not promote:
