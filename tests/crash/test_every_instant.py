@@ -11,14 +11,11 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import pytest
 
-from cowdb.agent.remains import gather
-from cowdb.agent.storage.pools import open_pool
-from cowdb.model import PoolRecord
 from cowdb.wire import Mode
+from tests.crash.pools import check_rebuildable, child_is_known
 from tests.crash.world import World, world
 
 ROWS = 2000
@@ -38,7 +35,8 @@ class Scenario:
     :param clear: takes away what `arrange` and `act` made.
     :param restarts: the DSN of a server that `act` stops and starts again.
     :param idle: `act` changes nothing, so that it always "happened".
-    :param costly: try again after each fourth crash only."""
+    :param costly: try again after each fourth crash only.
+    :param dead: looks at the disk before the agent starts again."""
 
     name: str
     kinds: tuple[str, ...]
@@ -49,6 +47,7 @@ class Scenario:
     restarts: Callable[[World], tuple[str, ...]] = lambda world: ()
     idle: bool = False
     costly: bool = False
+    dead: Callable[[World], None] = lambda world: None
 
 
 def branches(world: World) -> dict[str, str]:
@@ -233,6 +232,7 @@ def promote_branch() -> Scenario:
     return Scenario(
         "branch rm, promoting", ("branch rm",), arrange,
         lambda world: world.client.branches.remove("b", promote=True), happened, clear_promoted,
+        dead=child_is_known,
     )  # fmt: skip
 
 
@@ -257,24 +257,8 @@ def promote_snapshot() -> Scenario:
     return Scenario(
         "snapshot rm, promoting", ("snapshot rm",), arrange,
         lambda world: world.client.snapshots.remove("main@s", promote=True), happened,
-        clear_promoted,
+        clear_promoted, dead=child_is_known,
     )  # fmt: skip
-
-
-def check_rebuildable(world: World) -> None:
-    """A store made from the pool as it is would know the same."""
-    pool = next(iter(world.client.host.pools()))
-    volumes = open_pool(PoolRecord(id=pool["id"], driver=pool["driver"], path=pool["path"],
-                                   created_at=datetime.now(UTC))).list()  # fmt: skip
-    found = gather([(pool["id"], item) for item in volumes], lambda branch: False)
-    assert not found.orphans, found.orphans
-    origins = {item.id: item for item in found.snapshots}
-    for branch in found.branches:
-        origin = origins[branch.snapshot]
-        shown = world.client.branches.show(branch.name)
-        reference = "" if origin.removed else f"{origin.parent_name}@{origin.name}"
-        assert shown["snapshot"] == reference
-        assert shown["removed_snapshot"] == (origin.removed or None)
 
 
 def drop_source(world: World) -> None:
@@ -342,6 +326,7 @@ def test_killed_at_every_instant(host: World, scenario: Scenario) -> None:
         if instant is None:
             assert scenario.happened(host)
             break
+        scenario.dead(host)
         host.start()
         happened = outcome(host, scenario)
         print(f"died at {at}: {instant}; happened: {happened}")
