@@ -27,6 +27,7 @@ def differing(host: AgentHost, first: str, other: str) -> tuple[tuple[int, int, 
     return (line["added"], line["removed"], line["changed"]), found["method"]["public.t"]
 
 
+@pytest.mark.timeout(900)  # emulated, each server takes seconds to start
 def test_a_branch_goes_and_its_snapshots_pass_on(any_host: AgentHost) -> None:
     host = any_host
     seeded(host)
@@ -90,6 +91,7 @@ def test_a_branch_goes_and_its_snapshots_pass_on(any_host: AgentHost) -> None:
         assert not [item for item in client.host.doctor() if item["level"] == "problem"]
 
 
+@pytest.mark.timeout(900)  # emulated, each server takes seconds to start
 def test_a_snapshot_goes_and_its_branches_stand_alone(any_host: AgentHost) -> None:
     host = any_host
     seeded(host)

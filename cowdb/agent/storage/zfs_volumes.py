@@ -203,4 +203,4 @@ def _snapshots(entry: Entry, names: Sequence[str], known: Mapping[str, Entry]) -
         if dataset == entry.name and (retired or _is_own(known[name], SNAPSHOT, last)):
             piece = Piece(dataset, PurePosixPath("."), name, None, _carried(entry))
             volume = Volume(VolumeId(last), True, True, _mark(known[name]))
-            yield Found(volume, name, (piece,), (), (), retired)
+            yield Found(volume, name, (piece,), (), (), retired=retired)

@@ -242,6 +242,7 @@ class Died(BaseException):
     """As by SIGKILL."""
 
 
+@pytest.mark.timeout(900)  # three minutes in an emulated guest beside other work
 @needs_zfs
 def test_killed_in_the_middle_of_it_again_and_again(
     zfs: Bench, monkeypatch: pytest.MonkeyPatch
