@@ -16,6 +16,7 @@ SourceName = NewType("SourceName", str)
 BranchName = NewType("BranchName", str)
 SnapshotName = NewType("SnapshotName", str)
 
+LONGEST = 63
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _RULE = "a name is 1 to 63 letters, digits, '.', '_' or '-', and starts with a letter or digit"
 

@@ -14,6 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from cowdb.controller.client import Client
+    from cowdb.wire import RemovedInfo
 
 F = TypeVar("F", bound=Callable[..., Any])
 dry_option = click.option("--dry-run", is_flag=True, help="Print the plan, and do nothing.")
@@ -47,6 +48,23 @@ def print_plan(steps: Sequence[str], as_json: bool) -> None:
     else:
         for number, step in enumerate(steps, 1):
             click.echo(f"{number:>3}. {step}")
+
+
+def print_removed(
+    names: Sequence[str], done: Sequence[RemovedInfo], promote: bool, as_json: bool
+) -> None:
+    """:param promote: say what else changed by it, also where that is nothing."""
+    moved = [item for each in done for item in each["snapshots"]]
+    left = [name for each in done for name in each["branches"]]
+    if as_json:
+        more = {"snapshots": moved, "branches": left} if promote else {}
+        print_json({"removed": list(names), **more})
+        return
+    click.echo(f"removed {', '.join(names)}")
+    for item in moved:
+        click.echo(f"snapshot {item['was']} is now {item['ref']}")
+    for name in left:
+        click.echo(f"branch {name} has no snapshot any more: it cannot be reset")
 
 
 def print_json(value: object) -> None:

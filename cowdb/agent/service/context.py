@@ -147,14 +147,18 @@ def dependents(tx: Transaction, parent: str) -> list[str]:
     return found
 
 
-def refuse_dependents(tx: Transaction, parent: str, label: str, what: str = "go") -> None:
-    """:raises ConflictError: something comes from it. BusyError: something will in a moment."""
+def refuse_dependents(
+    tx: Transaction, parent: str, label: str, what: str = "go", keep: str = ""
+) -> None:
+    """:param keep: the command that does it all the same, and keeps what comes from it.
+
+    :raises ConflictError: something comes from it. BusyError: something will in a moment."""
     if found := dependents(tx, parent):
         kind, name = found[0].split(" ", 1)
         raise ConflictError(
             f"{label} cannot {what}: {', '.join(found)} {'come' if len(found) > 1 else 'comes'} "
             "from it",
-            hint=f"cowdb {kind} rm {name}",
+            hint=f"cowdb {kind} rm {name}" + (f"; to keep it: {keep}" if keep else ""),
         )
     if tx.snapshots.all("parent = ?", parent):
         raise BusyError(f"a branch of {label} is being made or removed", hint="try again")
