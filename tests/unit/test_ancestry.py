@@ -56,6 +56,15 @@ def test_a_branch_has_its_own_snapshots_then_those_before_its_origin(store: Stor
         assert found is not None and found.id == "sn-2"
 
 
+def test_a_removed_snapshot_is_passed_over(store: Store) -> None:
+    """With --promote, its branches stay, and its record; there is nothing to compare with."""
+    a, b = branch("a", "sn-2"), branch("b", "sn-2")
+    with store.transaction() as tx:
+        for item in (taken(1), taken(2, removed="main@s2", implicit=True)):
+            tx.snapshots.put(item)
+        assert names(list(history(tx, a))) == names(list(history(tx, b))) == ["sn-1"]
+
+
 def test_what_was_reset_since_has_no_history_before_that(store: Store) -> None:
     """The records do not say what the old volume came from."""
     a = branch("a", "sn-1")

@@ -72,8 +72,9 @@ def history(
 
 def line(taken: Iterable[SnapshotRecord]) -> Iterator[SnapshotRecord]:
     """Snapshots of one server in the order of its life, the newest first, as far as it is one
-    life: a cluster that was restored or set back from outside ends the line. Pure."""
-    ready = sorted((item for item in taken if item.state == "ready"),
+    life: a cluster that was restored or set back from outside ends the line. What was removed has
+    only a record left, and nothing to compare with. Pure."""
+    ready = sorted((item for item in taken if item.state == "ready" and not item.removed),
                    key=lambda item: item.created_at, reverse=True)  # fmt: skip
     yield from ready[:1]
     for newer, older in pairwise(ready):
