@@ -191,7 +191,9 @@ def test_which_sides_agree(all_of_them: list[Database], ancestor: int | None, mo
         for key in "pqrs":
             groups: dict[str, list[str]] = {}
             for rank in holders:
-                groups.setdefault(str((sides[rank].table or {}).get(key)), []).append(LABELS[rank])
+                row = (sides[rank].table or {}).get(key)
+                spelled = str(row and sorted(row.items()))
+                groups.setdefault(spelled, []).append(LABELS[rank])
             expected[tuple(map(tuple, groups.values()))] += len(groups) > 1
         got = {tuple(map(tuple, pattern["groups"])): pattern["rows"]
                for line in found for pattern in line["patterns"]}  # fmt: skip

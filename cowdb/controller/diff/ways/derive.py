@@ -21,6 +21,8 @@ def derivable(plan: Plan, rank: Rank, shapes: Sequence[Mapping[str, Shape]]) -> 
     both = {0, rank}
     if plan.reference in both or not both <= plan.matched:
         return False
+    if not plan.key and plan.everywhere != plan.columns[rank]:
+        return False  # without a key, rows are told apart by what every side has of them
     first, other = shapes[0][plan.table], shapes[rank][plan.table]
     pair = common(plan.table, first, other)
     same = plan.columns[0] == plan.columns[rank] == pair.columns
