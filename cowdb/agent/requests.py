@@ -77,6 +77,12 @@ class Changes(Request, frozen=True, kw_only=True):
     other: Name
 
 
+class Ancestor(Request, frozen=True, kw_only=True):
+    """Branches, sources and snapshots whose nearest common snapshot is wanted."""
+
+    names: Annotated[list[Name], msgspec.Meta(min_length=1, max_length=100)]
+
+
 class Protect(Request, frozen=True, kw_only=True):
     protected: bool = True
 

@@ -115,12 +115,12 @@ class Changes:
 
 def lineage(tx: Transaction, branch: BranchRecord) -> Iterator[str]:
     """The volume of a branch and those that it descends from, the nearest first, as far as the
-    records know; ends where a parent has been reset since."""
+    records know; ends where a parent has been reset or removed since, or a snapshot removed."""
     yield branch.cluster.volume
     base = branch.base
     seen = {branch.snapshot}
     snapshot = tx.snapshots.get(branch.snapshot)
-    while snapshot is not None and base:
+    while snapshot and not snapshot.removed and base in (snapshot.id, snapshot.settled):
         yield base
         if base != snapshot.id:
             yield snapshot.id

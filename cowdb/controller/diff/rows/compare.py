@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -21,7 +21,7 @@ from cowdb.controller.diff.rows.blocks import (
 from cowdb.controller.diff.rows.digest import MovedError, Place, Ranges, whole
 from cowdb.controller.diff.rows.hashing import Hashing, agreed, probe
 from cowdb.controller.diff.rows.lanes import Instant, Lanes
-from cowdb.controller.diff.rows.merge import Found
+from cowdb.controller.diff.rows.merge import Found, Told
 from cowdb.controller.diff.rows.scan import compare_table
 from cowdb.controller.diff.rows.shape import Shape
 from cowdb.controller.diff.scope import is_chosen
@@ -45,6 +45,18 @@ class Blocks:
     other: Catalog
 
 
+@dataclass(frozen=True)
+class Watch:
+    """:param tables: none but these; None for all.
+    :param told: for some tables, what hears of each difference, from any thread."""
+
+    tables: Collection[str] | None = None
+    told: Mapping[str, Told] = field(default_factory=dict)
+
+
+_ALL = Watch()
+
+
 @dataclass
 class Compared:
     """:param rows: for each table that differs.
@@ -59,21 +71,26 @@ class Compared:
 
 def compare_rows(
     first: Instant, other: Instant, globs: Sequence[str], connections: Connections,
-    where: Where | None = None,
+    where: Where | None = None, watch: Watch = _ALL,
 ) -> Compared:  # fmt: skip
     """:param where: which blocks can differ, where the host can tell; None reads everything.
     :raises ServerError: a side went away."""
     with Lanes(first, other, connections) as lanes:
         one, two = lanes.both(shape.read_shapes)
-        shapes = one, shape.renamed(two, other.renamed)
+        shapes = shape.renamed(one, first.renamed), shape.renamed(two, other.renamed)
         blocks = None
         if where is not None:
             ours, theirs = lanes.both(read_catalog)
-            tables = {other.renamed.get(name, name): item for name, item in theirs.tables.items()}
-            blocks = Blocks(where, ours, replace(theirs, tables=tables))
+            blocks = Blocks(where, _known(ours, first), _known(theirs, other))
         hashing = agreed(lanes.both(probe))
-        names = [name for name in shapes[0] if name in shapes[1] and is_chosen(name, globs)]
-        work = _Work(lanes, shapes, hashing, blocks, other.side.label)
+        names = [
+            name
+            for name in shapes[0]
+            if name in shapes[1]
+            and is_chosen(name, globs)
+            and (watch.tables is None or name in watch.tables)
+        ]
+        work = _Work(lanes, shapes, hashing, blocks, other.side.label, watch)
         plain = [name for name in shape.sequence(names, shapes[0]) if not work.parted(name)]
         for name in plain:
             work.note_lone_columns(name)
@@ -83,6 +100,13 @@ def compare_rows(
     done.rows.sort(key=lambda item: item["table"])
     done.partly.sort()
     return done
+
+
+def _known(catalog: Catalog, instant: Instant) -> Catalog:
+    """Its tables by the first side's names."""
+    names = instant.renamed
+    return replace(catalog, tables={names.get(name, name): item
+                                    for name, item in catalog.tables.items()})  # fmt: skip
 
 
 def _each(connections: Connections, work: Callable[[str], None], names: Sequence[str]) -> None:
@@ -107,6 +131,7 @@ class _Work:
     hashing: Hashing
     blocks: Blocks | None
     side: str
+    watch: Watch
     done: Compared = field(default_factory=Compared)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -155,7 +180,7 @@ class _Work:
 
     def _compare(self, name: str, find: Callable[[shape.Common], tuple[Method, Found]]) -> None:
         one, two = self.shapes[0][name], self.shapes[1][name]
-        table = self._common(name)
+        table = replace(self._common(name), told=self.watch.told.get(name))
         if not table.columns and (one.columns or two.columns):
             with self.lock:
                 self.done.failed[name] = "the sides have no column in common"
