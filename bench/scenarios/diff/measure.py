@@ -230,8 +230,9 @@ def _diff(
     """`cowdb diff A B --rows --json` from its start to its end, and its own account of that."""
     program = Path(sys.executable).with_name("cowdb")
     words: list[str | Path] = [program] if program.exists() else [sys.executable, "-m", "cowdb"]
-    done = peers.timed([*words, "diff", *sides, "--rows", "--json"],
-                       {**os.environ, **host.environment, **(more or {})})  # fmt: skip
+    environment = {**os.environ, **host.environment, **(more or {})}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or each run would compile cowdb anew
+    done = peers.timed([*words, "diff", *sides, "--rows", "--json"], environment)
     if done.status != 3:
         raise RuntimeError(f"cowdb diff ended with {done.status}: {done.error[-500:]}")
     report = json.loads(done.out)
