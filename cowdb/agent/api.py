@@ -38,6 +38,7 @@ from cowdb.wire import (
     SnapshotInfo,
     SourceInfo,
     StatusInfo,
+    WrittenInfo,
 )
 
 
@@ -73,6 +74,11 @@ class Api:
                   lambda call: self.doctor.examine(call.caller, repair=call.body.repair)),
             Route("POST", "/changes", "Blocks in which two branches differ", requests.Changes,
                   ChangesInfo, lambda call: self.changes.between(call.body, call.caller)),
+            Route("POST", "/written", "What branches have written since their common snapshot",
+                  requests.Written, WrittenInfo,
+                  lambda call: self.changes.written(call.body, call.caller)),
+            Route("POST", "/counts", "Keep numbers of rows in a snapshot", requests.KeepCounts,
+                  None, lambda call: self.changes.keep(call.body, call.caller)),
             Route("POST", "/doctor/rebuild", "Make the store anew from what the pools hold",
                   requests.Rebuild, list[Finding],
                   lambda call: self.rebuild.run(call.body.pools, call.caller)),
