@@ -20,14 +20,22 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from cowdb.agent.storage import zfs_changed, zfs_origin, zfs_removal, zfs_volumes
 from cowdb.agent.storage import zfs_command as command
 from cowdb.agent.storage import zfs_core as core
-from cowdb.agent.storage import zfs_origin, zfs_removal, zfs_volumes
 from cowdb.agent.storage.kernel import translated
-from cowdb.agent.storage.protocol import Enclosure, Mark, Space, Volume, VolumeId
+from cowdb.agent.storage.protocol import (
+    ChangedRange,
+    Descent,
+    Enclosure,
+    Mark,
+    Space,
+    Volume,
+    VolumeId,
+)
 from cowdb.agent.storage.zfs_names import (
     FORMAT,
     FORMAT_OF,
@@ -206,6 +214,14 @@ class ZfsPool:
         own = [frozen(dataset, volume) for dataset in found.datasets]
         snapshots = [name for name in (*own, *found.taken) if core.exists(name)]
         return _measured(found.datasets, "usedbydataset") + _measured(snapshots, "used")
+
+    def changed(self, descent: Descent, wanted: Callable[[str], bool]) -> Sequence[ChangedRange]:
+        """By the ancestor's snapshots; `first` is not needed for that."""
+        parts = zfs_changed.steps(self._found(descent.volume), self._found(descent.ancestor))
+        with translated(f"volume {descent.volume!r} cannot be searched"):
+            return zfs_changed.changed_ranges(
+                self.path(descent.volume), self.path(descent.ancestor), parts, wanted
+            )
 
     def enclose(self, paths: Sequence[Path]) -> ZfsEnclosure:
         self._require()
