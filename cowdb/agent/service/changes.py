@@ -33,10 +33,10 @@ from cowdb.agent.service.relations import (
     joined,
 )
 from cowdb.agent.steps import Checkpoint
-from cowdb.agent.storage.protocol import Descent, ReportsChangedBlocks, VolumeId
+from cowdb.agent.storage.protocol import ChangedRange, Descent, ReportsChangedBlocks, VolumeId
 from cowdb.agent.store import Transaction
 from cowdb.agent.system import user_of
-from cowdb.errors import BusyError, NotFoundError
+from cowdb.errors import BusyError, NotFoundError, StorageError
 from cowdb.model import BranchRecord, SnapshotRecord
 from cowdb.wire import ChangesInfo, WrittenInfo
 
@@ -152,8 +152,7 @@ class Changes:
         for branch, first in zip(branches, ancestry.firsts, strict=True):
             volume, forks = VolumeId(branch.cluster.volume), MainForks(branch.cluster.data)
             found: Ranges = {}
-            descent = Descent(volume, VolumeId(first), ancestor)
-            for item in pool.changed(descent, forks.wanted):
+            for item in _changed(pool, Descent(volume, VolumeId(first), ancestor), forks):
                 named = forks.named(str(item.path))
                 if named is not None:
                     relation, start = named
@@ -228,6 +227,15 @@ def _branchable(snapshot: SnapshotRecord | None, volume: str) -> str | None:
     if snapshot is None or snapshot.implicit or volume != (snapshot.settled or snapshot.id):
         return None
     return f"{snapshot.parent_name}@{snapshot.name}"
+
+
+def _changed(
+    pool: ReportsChangedBlocks, descent: Descent, forks: MainForks
+) -> Sequence[ChangedRange]:
+    try:
+        return pool.changed(descent, forks.wanted)
+    except StorageError as error:  # reading everything needs no answer
+        raise NotComparable(f"what they have changed cannot be told: {error.message}") from error
 
 
 def _listed(ranges: Ranges) -> Blocks:
