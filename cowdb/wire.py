@@ -120,6 +120,12 @@ class WrittenInfo(TypedDict):
     reason: str
 
 
+class KeptInfo(TypedDict):
+    """How many numbers of rows were kept."""
+
+    kept: int
+
+
 class PlanInfo(TypedDict):
     """What an operation would do (`--dry-run`), one line for each step."""
 

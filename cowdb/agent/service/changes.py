@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -26,6 +27,7 @@ from cowdb.agent.requests import KeepCounts, Written
 from cowdb.agent.service.context import Context, find_branch
 from cowdb.agent.service.relations import (
     BLOCK,
+    SEGMENT,
     MainForks,
     Ranges,
     beyond_the_end,
@@ -38,7 +40,7 @@ from cowdb.agent.store import Transaction
 from cowdb.agent.system import user_of
 from cowdb.errors import BusyError, NotFoundError, StorageError
 from cowdb.model import BranchRecord, SnapshotRecord
-from cowdb.wire import ChangesInfo, WrittenInfo
+from cowdb.wire import ChangesInfo, KeptInfo, WrittenInfo
 
 Blocks = dict[str, list[list[int]]]
 
@@ -103,7 +105,7 @@ class Changes:
             "reason": "",
         }
 
-    def keep(self, request: KeepCounts, caller: Caller) -> None:
+    def keep(self, request: KeepCounts, caller: Caller) -> KeptInfo:
         """Remember numbers of rows of a snapshot, for this caller (root's are for everybody).
 
         :raises NotFoundError: no snapshot has that volume any more."""
@@ -112,6 +114,7 @@ class Changes:
             if snapshot is None:
                 raise NotFoundError(f"no snapshot has the volume {request.ancestor!r}")
             tx.counts.keep(snapshot.id, request.ancestor, caller.uid, request.counts)
+        return {"kept": len(request.counts)}
 
     def _branches(self, names: Sequence[str]) -> list[BranchRecord]:
         with self._context.store.transaction() as tx:
@@ -137,15 +140,14 @@ class Changes:
         if not isinstance(pool, ReportsChangedBlocks):
             raise NotComparable(f"the {pool.driver} driver does not report changed blocks")
         with self._context.store.transaction() as tx:
-            ancestry = common_ancestor([list(lineage(tx, branch)) for branch in branches])
-        self._check_ancestor(ancestry.volume, branches[0])
-        return ancestry
+            return common_ancestor([list(lineage(tx, branch)) for branch in branches])
 
     def _searched(self, branches: Sequence[BranchRecord], ancestry: Ancestry) -> list[Blocks]:
         pool = self._context.pools.get(branches[0].cluster.pool)
         assert isinstance(pool, ReportsChangedBlocks)
-        for branch in branches:
-            self._flush(branch)
+        self._check_ancestor(ancestry.volume, branches[0])
+        with ThreadPoolExecutor(len(branches), thread_name_prefix="cowdb-flush") as threads:
+            list(threads.map(self._flush, branches))
         ancestor = VolumeId(ancestry.volume)
         base = _sizes(pool.path(ancestor) / branches[0].cluster.data)
         searched = []
@@ -162,7 +164,9 @@ class Changes:
         return searched
 
     def _check_ancestor(self, ancestor: str, branch: BranchRecord) -> None:
-        """Its transactions must all be over: one that is still open may end differently in the
+        """:raises NotComparable: its blocks do not tell.
+
+        Its transactions must all be over: one that is still open may end differently in the
         two clones without touching a block."""
         cluster = branch.cluster
         pool = self._context.pools.get(cluster.pool)
@@ -172,8 +176,11 @@ class Changes:
             owner = user_of(datadir.stat().st_uid)
         except FileNotFoundError:
             raise NotComparable("their common snapshot is no longer there") from None
-        if not control.read_control(datadir, tools, owner).clean:
+        found = control.read_control(datadir, tools, owner)
+        if not found.over:
             raise NotComparable("their common snapshot has not been settled yet")
+        if (found.block_size, found.segment) != (BLOCK, SEGMENT):
+            raise NotComparable("the server was built with other sizes of pages or files")
         with Beneath(datadir) as directory:
             if directory.names("pg_twophase"):
                 raise NotComparable("their common snapshot holds a prepared transaction")

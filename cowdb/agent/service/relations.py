@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 BLOCK = 8192
-SEGMENT = 2**30 // BLOCK  # blocks of one file; both are asserted against pg_control by the caller
+SEGMENT = 2**30 // BLOCK  # blocks of one file; changes.py looks whether both hold
 _MAIN_FORK = re.compile(r"(base/\d+/\d+)(?:\.(\d+))?")
 
 Ranges = dict[str, list[tuple[int, int]]]

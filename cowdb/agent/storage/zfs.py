@@ -20,7 +20,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from cowdb.agent.storage import zfs_changed, zfs_origin, zfs_removal, zfs_volumes
@@ -217,11 +217,12 @@ class ZfsPool:
 
     def changed(self, descent: Descent, wanted: Callable[[str], bool]) -> Sequence[ChangedRange]:
         """By the ancestor's snapshots; `first` is not needed for that."""
-        parts = zfs_changed.steps(self._found(descent.volume), self._found(descent.ancestor))
+        found = self._survey()
+        ends = [self._of(found, each) for each in (descent.volume, descent.ancestor)]
+        parts = zfs_changed.steps(*ends)
         with translated(f"volume {descent.volume!r} cannot be searched"):
-            return zfs_changed.changed_ranges(
-                self.path(descent.volume), self.path(descent.ancestor), parts, wanted
-            )
+            tree, ancestor = (self.root / end.tree for end in ends)
+            return zfs_changed.changed_ranges(tree, ancestor, parts, wanted)
 
     def enclose(self, paths: Sequence[Path]) -> ZfsEnclosure:
         self._require()
@@ -267,7 +268,10 @@ class ZfsPool:
         return found
 
     def _found(self, volume: VolumeId) -> Found:
-        found = self._survey().get(checked(volume))
+        return self._of(self._survey(), volume)
+
+    def _of(self, survey: Mapping[VolumeId, Found], volume: VolumeId) -> Found:
+        found = survey.get(checked(volume))
         if found is None or not found.volume.complete:
             raise StorageError(f"volume {volume!r} is not in the pool at {self.root}")
         return found

@@ -20,8 +20,8 @@ from cowdb.controller.diff.counting.ranges import Ranges, joined, total, without
 BASE = -1
 """The reader that is no side, but a clone of the snapshot."""
 
-_GAP = 8  # blocks that are cheaper to read than another query is to start
-_QUERY = 16  # blocks that a count of everything reads while one query for a range is answered
+_GAP = 2  # blocks that are cheaper to read than another range is to begin
+_QUERY = 3  # blocks that a count of everything reads while one range is begun
 BASE_WORTH = 4096  # blocks; to count fewer in full takes no longer than to make a clone
 
 
