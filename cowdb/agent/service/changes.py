@@ -186,8 +186,8 @@ class Changes:
         found = control.read_control(datadir, tools, owner)
         if not found.over:
             return "their common snapshot has not been settled yet"
-        if (found.block_size, found.segment) != (BLOCK, SEGMENT):
-            return "the server was built with other sizes of pages or files"
+        if found.layout != (BLOCK, SEGMENT):
+            return "their server was built with blocks of another size"
         with Beneath(datadir) as directory:
             if directory.names("pg_twophase"):
                 return "their common snapshot holds a prepared transaction"
@@ -195,8 +195,9 @@ class Changes:
 
     def _flush(self, branch: BranchRecord) -> None:
         server = server_of(branch)
-        if process_of(server, self._context.host) is not None:
-            do(Checkpoint(server=server), self._context.host, Attempt())
+        if process_of(server, self._context.host) is None:
+            raise NotComparable(f"the server of {branch.name!r} does not run")
+        do(Checkpoint(server=server), self._context.host, Attempt())
 
 
 def lineage(tx: Transaction, branch: BranchRecord) -> Iterator[str]:
