@@ -47,6 +47,7 @@ def diff(
     html: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Say what differs: each side is a branch, a snapshot, a source, or a postgresql:// URL."""
+    from cowdb.controller.diff.branchhost import BranchHost
     from cowdb.controller.diff.compare import compare
     from cowdb.controller.diff.model import Wanted
     from cowdb.controller.diff.sides import resolve
@@ -64,7 +65,10 @@ def diff(
         resolve(client, sides, report) as resolved,
         find_origin(client, sides, resolved, base, ancestor, report) as origin,
     ):
-        found = compare(resolved, wanted, progress=report, changes=_changes, origin=origin)
+        host = BranchHost(client)
+        found = compare(
+            resolved, wanted, progress=report, changes=host.changes, origin=origin, host=host
+        )
     try:
         if pagefile is not None:
             from cowdb.controller.diff.page.render import page
@@ -87,10 +91,3 @@ def _pagefile(name: str | None) -> PageFile | None:
     from cowdb.cli.pagefile import PageFile
 
     return PageFile(name)
-
-
-def _changes(first: str, other: str) -> tuple[dict[str, list[list[int]]] | None, str]:
-    """Where two branches can differ, as the host knows it."""
-    with client() as agent:
-        found = agent.host.changes(first, other)
-    return found["relations"], found["reason"]

@@ -12,7 +12,7 @@ import pytest
 from cowdb.agent import marks
 from cowdb.agent.policy import Caller
 from cowdb.agent.service import promotion
-from cowdb.agent.service.changes import NotComparable, common_ancestor, lineage
+from cowdb.agent.service.changes import common_ancestors, lineage
 from cowdb.agent.store import Store
 from cowdb.errors import BusyError, ConflictError, NotPermittedError
 from cowdb.model import BranchRecord, SnapshotRecord
@@ -151,11 +151,11 @@ def test_blocks_are_compared_no_further_than_the_records_reach(store: Store) -> 
         promotion.adopt(tx, promotion.adoptions(tx, BRANCH))
         tx.branches.delete("br-1")
         assert list(lineage(tx, ONE)) == ["br-a", "sn-2"]
-        assert common_ancestor(list(lineage(tx, ONE)), list(lineage(tx, twin)))[0] == "sn-2"
+        (shared,) = common_ancestors([list(lineage(tx, ONE)), list(lineage(tx, twin))])
+        assert shared.volume == "sn-2"
         tx.snapshots.put(promotion.remnant(MID))
         assert list(lineage(tx, ONE)) == ["br-a"]
-        with pytest.raises(NotComparable):
-            common_ancestor(list(lineage(tx, ONE)), list(lineage(tx, twin)))
+        assert not common_ancestors([list(lineage(tx, ONE)), list(lineage(tx, twin))])
 
 
 def test_an_older_store_knows_no_removed_snapshots() -> None:

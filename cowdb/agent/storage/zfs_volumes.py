@@ -19,6 +19,7 @@ from cowdb.agent.storage.zfs_command import Entry
 from cowdb.agent.storage.zfs_names import (
     MARK,
     PARTS,
+    PASSING,
     RETIRED,
     SET,
     SNAPSHOT,
@@ -29,7 +30,9 @@ from cowdb.agent.storage.zfs_names import (
 CARRIED = ("recordsize", "compression", "logbias", "primarycache")
 """Properties that a clone takes along: ZFS lets it inherit from its parent, not its origin."""
 
-WANTED = (VOLUME, SNAPSHOT, RETIRED, MARK, PARTS, SET, "origin", "readonly", *CARRIED)
+WANTED = (
+    VOLUME, SNAPSHOT, RETIRED, MARK, PARTS, SET, PASSING, "origin", "readonly", *CARRIED
+)  # fmt: skip
 _ID = re.compile(r"[a-z0-9-]{1,100}")
 
 
@@ -58,6 +61,7 @@ class Found:
     :param pieces: parents before what is mounted in them.
     :param taken: for a set, the snapshots that were taken for it.
     :param strangers: datasets and snapshots beneath the head that are no part of this volume.
+    :param passing: snapshots of ours that nobody needs any more.
     :param retired: it was removed; what comes from it keeps it on the disk.
     """
 
@@ -66,6 +70,7 @@ class Found:
     pieces: tuple[Piece, ...]
     taken: tuple[str, ...]
     strangers: tuple[str, ...]
+    passing: tuple[str, ...] = ()
     retired: bool = False
 
     @property
@@ -173,14 +178,22 @@ def _dataset(entry: Entry, names: Sequence[str], known: Mapping[str, Entry]) -> 
     whole = len(pieces) == max(1, len(promised)) and (is_frozen or entry.local("readonly") != "on")
     own = {head, *(piece.dataset for piece in pieces)}
     own |= {frozen(name, volume) for name in own}
+    passing = tuple(name for name in names if is_passing(known[name]))
     return Found(
         volume=Volume(volume, is_frozen, whole, _mark(entry)),
         head=head,
         pieces=tuple(pieces),
         taken=tuple(snapshot for _, snapshot in promised) if is_set else (),
-        strangers=tuple(name for name in names if name not in own),
+        strangers=tuple(name for name in names if name not in own and name not in passing),
+        passing=passing,
         retired=_is_own(entry, RETIRED, volume),
     )
+
+
+def is_passing(entry: Entry) -> bool:
+    """Whether it is a snapshot that cowdb took for a moment."""
+    _, _, last = entry.name.partition("@")
+    return bool(last) and entry.local(PASSING) == last
 
 
 def _piece(entry: Entry, place: PurePosixPath, source: str, known: Mapping[str, Entry]) -> Piece:

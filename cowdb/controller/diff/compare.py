@@ -20,7 +20,9 @@ from cowdb.controller.diff import renames
 from cowdb.controller.diff.catalog.quarantined import NOTE, apart, without_own
 from cowdb.controller.diff.catalog.reader import read_schema
 from cowdb.controller.diff.catalog.unmodelled import read_notes
-from cowdb.controller.diff.counts import Counted, Counting, compare_counts
+from cowdb.controller.diff.counting.count import count_sides
+from cowdb.controller.diff.counting.host import Host
+from cowdb.controller.diff.counts import Counted, compare_counts
 from cowdb.controller.diff.members import unequal_extensions
 from cowdb.controller.diff.model import (
     NO_ORIGIN,
@@ -68,11 +70,12 @@ class Read:
 
 def compare(
     sides: Sequence[Side], what: Wanted, progress: Progress | None = None,
-    changes: Changes | None = None, origin: Origin = NO_ORIGIN,
+    changes: Changes | None = None, origin: Origin = NO_ORIGIN, host: Host | None = None,
 ) -> Report:  # fmt: skip
     """Every other side against the first, and all of them with their common ancestor if there is
     one; no side is written to.
 
+    :param host: where the branches are, so that a snapshot's numbers of rows serve all of them.
     :param changes: asks the host where two branches can differ, so that only that is read.
     :param origin: the ancestor, which may be one of the sides.
     :param progress: called from several threads, but never from two at once.
@@ -89,9 +92,9 @@ def compare(
     meter = _Meter(progress, len(everyone), reading)
     connections = Connections()
     with ExitStack() as stack:
-        reads, renamed = _known_by_first_names(
-            _read_all(everyone, reading, connections, meter, stack), what, changes
-        )
+        reads = _read_all(everyone, reading, connections, meter, stack)
+        reads = _count_all(reads, what, connections, meter, host)
+        reads, renamed = _known_by_first_names(reads, what, changes)
         ways = _ways(labels, ancestor, reads, what)
         began = time.perf_counter()
         rows = _compare_rows(reads, ways, what, connections, meter, changes)
@@ -176,7 +179,6 @@ def _read(
     timings: dict[str, float] = {}
     schema: Schema = {}
     notes: list[str] = []
-    counted = Counted({}, {}, {})
     started = time.perf_counter()
     conn = stack.enter_context(connected(side, connections))
     timings["connect"] = _since(started)
@@ -188,17 +190,32 @@ def _read(
             timings["schema"] = _since(started)
             meter.step(f"schema of {side.label}")
         notes += read_notes(conn)
-        if what.counts:
-            started = time.perf_counter()
-            counted = Counting(side, connections, what.tables).run(conn)
-            timings["counts"] = _since(started)
-            meter.step(f"counts of {side.label}")
         snapshot, shapes = "", {}
         if what.rows:
             shapes = read_shapes(conn)
             ((snapshot,),) = conn.execute("SELECT pg_export_snapshot()").fetchall()
     major = conn.info.server_version // 10000
-    return Read(schema, counted, notes, major, timings, Instant(side, snapshot, conn), shapes)
+    instant = Instant(side, snapshot, conn)
+    return Read(schema, Counted({}, {}, {}), notes, major, timings, instant, shapes)
+
+
+def _count_all(
+    reads: list[Read], what: Wanted, connections: Connections, meter: _Meter, host: Host | None
+) -> list[Read]:
+    """Only now: every side has its snapshot, so what it sees is flushed when the host is asked."""
+    if not what.counts:
+        return reads
+    started = time.perf_counter()
+    sides = [(read.instant.side, read.instant.conn) for read in reads]
+    counted = count_sides(
+        sides, what.tables, connections, host,
+        lambda side: meter.step(f"counts of {side.label}"), asked=what.rows,
+    )  # fmt: skip
+    took = {"counts": _since(started)}
+    return [
+        replace(read, counted=each, timings_ms=read.timings_ms | took)
+        for read, each in zip(reads, counted, strict=True)
+    ]
 
 
 def _compare_rows(
@@ -287,7 +304,7 @@ def _report(
     unread = any(read.counted.failed for read in sides) or any(item.failed for item in rows.direct)
     same = all(len(set(line["counts"])) == 1 for line in counts)
     lines = [line for item in rows.direct for line in item.rows]
-    method: dict[str, Method] = {line["table"]: "full-scan" for line in counts}
+    method: dict[str, Method] = {line["table"]: line["method"] for line in counts}
     method |= rows.method()
     counted = [read.counted for read in reads]
     timings = _slowest(reads)
