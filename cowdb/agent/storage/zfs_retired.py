@@ -31,6 +31,7 @@ def retire(found: Found, is_ours: Callable[[str], bool]) -> None:
         command.set_properties(found.head, {RETIRED: found.volume.id})
     if found.volume.frozen:
         return
+    core.destroy_snapshots(found.passing)  # the newest there is; a rollback would stop at it
     for dataset in found.datasets:
         if any(name.startswith(f"{dataset}@") for name in found.strangers):
             core.rollback(dataset)
