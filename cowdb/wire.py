@@ -66,6 +66,9 @@ class BranchInfo(TypedDict):
     """The source that the branch descends from, through however many branches."""
     parent: str
     snapshot: str
+    """Empty when it was removed: see `removed_snapshot`."""
+    removed_snapshot: str | None
+    """The reference of the snapshot that it came from, when that was removed with `--promote`."""
     state: ServerState
     port: int
     dsn: str
@@ -81,6 +84,22 @@ class BranchInfo(TypedDict):
     quarantined: list[str]
     """What was taken out of the copy before it started, for people to read."""
     timings_ms: dict[str, float]
+
+
+class MovedInfo(TypedDict):
+    """A snapshot of a branch that was removed."""
+
+    was: str
+    ref: str
+
+
+class RemovedInfo(TypedDict):
+    """What a removal with `--promote` changed besides; empty without it."""
+
+    snapshots: list[MovedInfo]
+    """Snapshots of a removed branch, and what they are called now."""
+    branches: list[str]
+    """Branches of a removed snapshot, which have nothing to be reset to any more."""
 
 
 class OperationInfo(TypedDict):
@@ -101,6 +120,37 @@ class ChangesInfo(TypedDict):
 
     relations: dict[str, list[list[int]]] | None
     reason: str
+
+
+class WrittenInfo(TypedDict):
+    """What branches have written since the snapshot that all of them come from. What is not named
+    is in a branch as it is in the snapshot. Where blocks cannot tell, `reason` says why and the
+    rest is empty."""
+
+    ancestor: str
+    """The frozen volume that all are clones of, or of clones of; never used again for another."""
+    snapshot: str | None
+    """A reference of which a new branch is a clone of that very volume; null if there is none."""
+    relations: list[dict[str, list[list[int]]]]
+    """For each branch, in the order asked: by relation file (`base/DATABASE/FILENODE`) half-open
+    ranges of the blocks that differ from the snapshot's, or that only one of the two has."""
+    counts: dict[str, int]
+    """Rows in the snapshot, by relation file, as far as they were counted before."""
+    reason: str
+
+
+class KeptInfo(TypedDict):
+    """How many numbers of rows were kept."""
+
+    kept: int
+
+
+class AncestorInfo(TypedDict):
+    """The nearest snapshot that several branches, sources and snapshots descend from."""
+
+    ref: str | None
+    reason: str
+    """Why there is none; else empty."""
 
 
 class PlanInfo(TypedDict):

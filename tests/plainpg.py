@@ -69,6 +69,14 @@ class PlainPostgres:
                 conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+def installed() -> list[Path]:
+    """Bin directories of servers, the oldest major first; COWDB_TEST_BINDIRS has globs of them."""
+    globs = os.environ.get("COWDB_TEST_BINDIRS", "/usr/lib/postgresql/*/bin").split(":")
+    found = {path for each in globs for path in Path("/").glob(each.lstrip("/"))
+             if (path / "initdb").exists()}  # fmt: skip
+    return sorted(found, key=lambda path: float(path.parent.name))
+
+
 def find_bin() -> Path:
     """The chosen bin directory, or that of the newest installed version; skips without one."""
     if chosen := os.environ.get("COWDB_TEST_PG_BIN"):

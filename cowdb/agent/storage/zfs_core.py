@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 
@@ -104,6 +105,22 @@ def destroy_snapshots(names: Sequence[str]) -> None:
             _core().lzc_destroy_snaps([name.encode() for name in names], False)
 
 
+def rollback(dataset: str) -> None:
+    """Take back what was written to a dataset since its latest snapshot; it may be mounted."""
+    with _explained(f"dataset {dataset} cannot be rolled back"):
+        _core().lzc_rollback(dataset.encode())
+
+
+def promote(dataset: str) -> None:
+    """Have a clone own the snapshot that it came from, with all earlier ones of the same dataset;
+    that dataset comes from the clone then. Both may be mounted and in use.
+
+    :raises StorageError: the clone has a snapshot of the same name; nothing was changed.
+    """
+    with _explained(f"dataset {dataset} cannot be promoted"):
+        _core().lzc_promote(dataset.encode())
+
+
 def hold(snapshots: Sequence[str], tag: str) -> None:
     """Protect snapshots from being destroyed; no error when held by that tag already."""
     core = _core()
@@ -138,6 +155,38 @@ def holds(snapshot: str) -> list[str]:
             return sorted(tag.decode() for tag in core.lzc_get_holds(snapshot.encode()))
         except core.exceptions.DatasetNotFound:
             return []
+
+
+@contextlib.contextmanager
+def passing_snapshots(names: Sequence[str], properties: Properties) -> Iterator[None]:
+    """Snapshots for the length of a block, all of one instant.
+
+    They are destroyed at once but for a hold that the kernel takes back when this process closes
+    a descriptor, or ends; after a crash of the host the next import does. Only a process that is
+    killed before it has destroyed them leaves them behind.
+    """
+    core = _core()
+    packed = [name.encode() for name in names]
+    snapshot(names, properties)
+    holder = None
+    try:
+        with _explained(f"snapshot {names[0]} cannot be held"):
+            holder = os.open("/dev/zfs", os.O_RDWR | os.O_EXCL)
+            core.lzc_hold(dict.fromkeys(packed, b"cowdb-passing"), holder)
+            core.lzc_destroy_snaps(packed, True)
+        yield
+    finally:
+        if holder is not None:
+            os.close(holder)
+        destroy_snapshots(names)  # what the kernel has not
+
+
+def send(snapshot: str, since: str, fd: int) -> None:
+    """Write an incremental stream; blocks as they are on disk, compressed, but never encrypted."""
+    with _explained(f"{snapshot} cannot be sent from {since}"):
+        _core().lzc_send(
+            snapshot.encode(), since.encode(), fd, ["large_blocks", "embedded_data", "compress"]
+        )
 
 
 def write_out(name: str) -> None:

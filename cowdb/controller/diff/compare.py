@@ -16,27 +16,38 @@ from typing import Any
 
 import psycopg
 
+from cowdb.controller.diff import renames
 from cowdb.controller.diff.catalog.quarantined import NOTE, apart, without_own
 from cowdb.controller.diff.catalog.reader import read_schema
 from cowdb.controller.diff.catalog.unmodelled import read_notes
-from cowdb.controller.diff.counts import Counted, Counting, compare_counts
-from cowdb.controller.diff.members import comparable, unequal_extensions
+from cowdb.controller.diff.counting.count import count_sides
+from cowdb.controller.diff.counting.host import Host
+from cowdb.controller.diff.counts import Counted, compare_counts
+from cowdb.controller.diff.members import unequal_extensions
+from cowdb.controller.diff.migration import between
 from cowdb.controller.diff.migration.facts import Facts, read_facts
-from cowdb.controller.diff.migration.plan import plan
 from cowdb.controller.diff.model import (
+    NO_ORIGIN,
     Changes,
     Method,
+    Origin,
     Progress,
+    Renamed,
     Report,
     Schema,
     Side,
-    StatementEntry,
     Wanted,
 )
-from cowdb.controller.diff.rows.compare import Compared, Instant, compare_rows
+from cowdb.controller.diff.rows import shape
+from cowdb.controller.diff.rows.compare import Compared, Watch, compare_rows
+from cowdb.controller.diff.rows.lanes import Instant
+from cowdb.controller.diff.rows.shape import Shape, read_shapes
 from cowdb.controller.diff.schema import compare_sides
-from cowdb.controller.diff.scope import chosen_part
+from cowdb.controller.diff.scope import chosen_part, is_chosen
 from cowdb.controller.diff.session import Connections, connected, redacted, translated
+from cowdb.controller.diff.ways import report as ways_report
+from cowdb.controller.diff.ways.objects import steps_since
+from cowdb.controller.diff.ways.pairs import AllRows, Ways, compare_all
 from cowdb.errors import InvalidError
 
 _SERVER = (
@@ -56,17 +67,20 @@ class Read:
     major: int
     timings_ms: dict[str, float]
     instant: Instant
+    shapes: dict[str, Shape]
     facts: Facts | None = None
-    """What a migration needs beside the schema, where one was asked for."""
 
 
 def compare(
     sides: Sequence[Side], what: Wanted, progress: Progress | None = None,
-    changes: Changes | None = None,
+    changes: Changes | None = None, origin: Origin = NO_ORIGIN, host: Host | None = None,
 ) -> Report:  # fmt: skip
-    """Every other side against the first; no side is written to.
+    """Every other side against the first, and all of them with their common ancestor if there is
+    one; no side is written to.
 
+    :param host: where the branches are, so that a snapshot's numbers of rows serve all of them.
     :param changes: asks the host where two branches can differ, so that only that is read.
+    :param origin: the ancestor, which may be one of the sides.
     :param progress: called from several threads, but never from two at once.
     :raises InvalidError: fewer than two sides, two of one name, or an impossible connection string.
     :raises ServerError: a side cannot be reached or read; the message names it.
@@ -75,15 +89,27 @@ def compare(
     started = time.perf_counter()
     sides = [replace(side, label=redacted(side.label)) for side in sides]
     _check(sides)
-    _check_sql(sides, what)
-    meter = _Meter(progress, len(sides), what)
+    between.check(len(sides), what)
+    labels = [side.label for side in sides]
+    everyone, ancestor = _with_ancestor(sides, origin)
+    reading = replace(what, schema=what.schema or (what.rows and ancestor is not None))
+    meter = _Meter(progress, len(everyone), reading)
     connections = Connections()
     with ExitStack() as stack:
-        reads = _read_all(sides, what, connections, meter, stack)
+        reads = _read_all(everyone, reading, connections, meter, stack)
+        reads = _count_all(reads, what, connections, meter, host)
+        reads, renamed = _known_by_first_names(reads, what, changes)
+        ways = _ways(labels, ancestor, reads, what)
         began = time.perf_counter()
-        rows = _compare_rows(reads, what, connections, meter, changes)
+        rows = _compare_rows(reads, ways, what, connections, meter, changes)
         row_ms = _since(began)
-    report = _report([side.label for side in sides], what, reads, rows)
+    report = _report(ways, what, reads, rows, renamed)
+    if facts := [read.facts for read in reads[:2] if read.facts]:
+        whole = [without_own(one.schema) if apart(sides) else one.schema for one in facts]
+        report["sql"] = between.statements(facts, whole, what.exact)
+    report["ancestor"] = {
+        "ref": everyone[ancestor].label if ancestor is not None else None, "reason": origin.reason
+    }  # fmt: skip
     if what.rows:
         report["timings_ms"]["rows"] = row_ms
     report["timings_ms"]["total"] = _since(started)
@@ -99,14 +125,21 @@ def _check(sides: Sequence[Side]) -> None:
             raise InvalidError(f"side '{label}' is given twice", hint="name each side once")
 
 
-def _check_sql(sides: Sequence[Side], what: Wanted) -> None:
-    if what.sql and len(sides) != 2:
-        raise InvalidError("--sql needs exactly two sides", hint="cowdb diff A B --sql")
-    if what.sql and what.tables:
-        raise InvalidError(
-            "--sql speaks of the whole schema: a part of it may depend on another",
-            hint="leave --table out",
-        )
+def _with_ancestor(sides: list[Side], origin: Origin) -> tuple[list[Side], int | None]:
+    """(all that has to be read, the ancestor's place in it)."""
+    if origin.side is None:
+        return sides, None
+    side = replace(origin.side, label=redacted(origin.side.label))
+    if side in sides:
+        return sides, sides.index(side)
+    return [*sides, side], len(sides)
+
+
+def _ways(labels: Sequence[str], ancestor: int | None, reads: Sequence[Read], what: Wanted) -> Ways:
+    if ancestor is None:
+        return Ways(labels, None, {})
+    schemas = [chosen_part(schema, what.tables) for schema in _schemas(reads)]
+    return Ways(labels, ancestor, steps_since(schemas[ancestor], schemas[: len(labels)]))
 
 
 class _Meter:
@@ -122,7 +155,7 @@ class _Meter:
         with self._lock:
             self._done += 1
             if self._progress is not None:
-                self._progress(text, self._done, self._total)
+                self._progress(text, min(self._done, self._total), self._total)
 
 
 def _read_all(
@@ -152,9 +185,8 @@ def _read(
 ) -> Read:
     timings: dict[str, float] = {}
     schema: Schema = {}
-    notes: list[str] = []
     facts = None
-    counted = Counted({}, {}, {})
+    notes: list[str] = []
     started = time.perf_counter()
     conn = stack.enter_context(connected(side, connections))
     timings["connect"] = _since(started)
@@ -166,38 +198,77 @@ def _read(
             timings["schema"] = _since(started)
             meter.step(f"schema of {side.label}")
         notes += read_notes(conn)
-        if what.counts:
-            started = time.perf_counter()
-            counted = Counting(side, connections, what.tables).run(conn)
-            timings["counts"] = _since(started)
-            meter.step(f"counts of {side.label}")
-        snapshot = ""
+        snapshot, shapes = "", {}
         if what.rows:
+            shapes = read_shapes(conn)
             ((snapshot,),) = conn.execute("SELECT pg_export_snapshot()").fetchall()
     major = conn.info.server_version // 10000
-    return Read(schema, counted, notes, major, timings, Instant(side, snapshot), facts)
+    instant = Instant(side, snapshot, conn)
+    return Read(schema, Counted({}, {}, {}), notes, major, timings, instant, shapes, facts)
+
+
+def _count_all(
+    reads: list[Read], what: Wanted, connections: Connections, meter: _Meter, host: Host | None
+) -> list[Read]:
+    """Only now: every side has its snapshot, so what it sees is flushed when the host is asked."""
+    if not what.counts:
+        return reads
+    started = time.perf_counter()
+    sides = [(read.instant.side, read.instant.conn) for read in reads]
+    counted = count_sides(
+        sides, what.tables, connections, host,
+        lambda side: meter.step(f"counts of {side.label}"), asked=what.rows,
+    )  # fmt: skip
+    took = {"counts": _since(started)}
+    return [
+        replace(read, counted=each, timings_ms=read.timings_ms | took)
+        for read, each in zip(reads, counted, strict=True)
+    ]
 
 
 def _compare_rows(
-    reads: Sequence[Read], what: Wanted, connections: Connections, meter: _Meter,
+    reads: Sequence[Read], ways: Ways, what: Wanted, connections: Connections, meter: _Meter,
     changes: Changes | None,
-) -> list[Compared]:  # fmt: skip
-    """Every other side's rows against the first's. The host is asked for the changed blocks only
-    now: the snapshots are taken, so everything that they see is flushed and reported."""
+) -> AllRows:  # fmt: skip
+    """Every other side's rows against the first's, and what the ancestor asks for. The host is
+    asked for the changed blocks only now: the snapshots are taken, so everything that they see is
+    flushed and reported."""
     if not what.rows:
-        return []
-    done = []
-    first = reads[0].instant
-    for read in reads[1:]:
-        side = read.instant.side
-        where, why = _where(first.side, side, changes)
-        with translated(side):
-            compared = compare_rows(first, read.instant, what.tables, connections, where)
+        return AllRows()
+
+    def pair(one: int, two: int, watch: Watch) -> Compared:
+        first, other = reads[one].instant, reads[two].instant
+        where, why = _where(first.side, other.side, changes)
+        with translated(other.side):
+            compared = compare_rows(first, other, what.tables, connections, where, watch)
         if why:
             compared.partly.append(f"changed blocks: everything was read, since {why}")
-        done.append(compared)
-        meter.step(f"rows of {side.label}")
-    return done
+        meter.step(f"rows of {other.side.label}")
+        return compared
+
+    shapes = [shape.renamed(read.shapes, read.instant.renamed) for read in reads]
+    return compare_all(ways, shapes, what.tables, pair)
+
+
+def _known_by_first_names(
+    reads: Sequence[Read], what: Wanted, changes: Changes | None
+) -> tuple[list[Read], list[Renamed]]:
+    """What was read, with tables that a side has renamed under the first side's names."""
+    first = reads[0].instant
+    done, found = [reads[0]], []
+    for read in reads[1:]:
+        instant = read.instant
+        with translated(instant.side):
+            names = renames.find((first.side, first.conn), (instant.side, instant.conn), changes)
+        names = {after: before for after, before in names.items()
+                 if is_chosen(after, what.tables) or is_chosen(before, what.tables)}  # fmt: skip
+        found.append(names)
+        done.append(replace(
+            read, schema=renames.renamed_schema(read.schema, names),
+            counted=renames.renamed_counts(read.counted, names),
+            instant=replace(instant, renamed=names),
+        ))  # fmt: skip
+    return done, renames.listed([read.instant.side.label for read in reads[1:]], found)
 
 
 def _where(
@@ -214,64 +285,66 @@ def _catalog(conn: psycopg.Connection[Any], sql: bool) -> tuple[Schema, list[str
     pg_get_indexdef and its like read the newest catalogs and not the transaction's snapshot: they
     end with an internal error ("cache lookup failed") for what has just been dropped.
     """
-    for tries_left in reversed(range(_CATALOG_TRIES)):
+    for again in reversed(range(_CATALOG_TRIES)):
         try:
             schema, unread = read_schema(conn)
             return schema, unread, read_facts(conn, schema) if sql else None
         except (psycopg.errors.InternalError_, psycopg.errors.UndefinedTable):
-            if not tries_left:
+            if not again:
                 raise
             conn.rollback()
     raise AssertionError("unreachable")
 
 
-def _report(
-    labels: Sequence[str], what: Wanted, reads: Sequence[Read], rows: Sequence[Compared]
-) -> Report:
+def _schemas(reads: Sequence[Read]) -> list[Schema]:
+    """Comparable with each other: without what cowdb sets on a branch where not all are one."""
     branches = apart([read.instant.side for read in reads])
-    schemas = [without_own(read.schema) if branches else read.schema for read in reads]
-    changes = compare_sides([chosen_part(schema, what.tables) for schema in schemas], labels)
-    counts = compare_counts([read.counted for read in reads])
-    unread = any(read.counted.failed for read in reads) or any(item.failed for item in rows)
+    return [without_own(read.schema) if branches else read.schema for read in reads]
+
+
+def _report(
+    ways: Ways, what: Wanted, reads: Sequence[Read], rows: AllRows, renamed: Sequence[Renamed]
+) -> Report:
+    labels = ways.labels
+    renamed = [item for item in renamed if item["side"] in labels]
+    sides = reads[: len(labels)]
+    schemas = [chosen_part(schema, what.tables) if what.schema else {}
+               for schema in _schemas(sides)]  # fmt: skip
+    changes = renames.with_names(compare_sides(schemas, labels), renamed)
+    counts = compare_counts([read.counted for read in sides])
+    unread = any(read.counted.failed for read in sides) or any(item.failed for item in rows.direct)
     same = all(len(set(line["counts"])) == 1 for line in counts)
-    lines = [line for item in rows for line in item.rows]
-    method: dict[str, Method] = {line["table"]: "full-scan" for line in counts}
-    for item in rows:
-        method |= item.method
-    report: Report = {
+    lines = [line for item in rows.direct for line in item.rows]
+    method: dict[str, Method] = {line["table"]: line["method"] for line in counts}
+    method |= rows.method()
+    counted = [read.counted for read in reads]
+    timings = _slowest(reads)
+    if not what.schema:  # read for the ancestor's sake
+        timings.pop("schema", None)
+    return {
         "sides": list(labels),
         "identical": not changes and same and not unread and not lines,
         "schema": changes,
         "counts": counts,
         "rows": lines,
         "method": method,
-        "not_compared": _not_compared(labels, what, reads, rows),
-        "timings_ms": _slowest(reads),
+        "renamed": list(renamed),
+        "not_compared": _not_compared(what, reads, rows, len(labels)),
+        "timings_ms": timings,
+        "matrix": ways_report.matrix(ways, schemas, counts, rows),
+        "ancestor": {"ref": None, "reason": ""},
+        "since": ways_report.since(ways, counted, rows, schema=what.schema),
     }
-    if what.sql:
-        report["sql"] = _statements(schemas, reads, what.exact)
-    return report
 
 
-def _statements(
-    schemas: Sequence[Schema], reads: Sequence[Read], exact: bool
-) -> list[StatementEntry]:
-    """What makes the first side's schema the other's."""
-    parts = comparable(schemas[0], schemas[1])
-    one, two = (
-        replace(read.facts or Facts(part), schema=part)
-        for part, read in zip(parts, reads, strict=True)
-    )
-    return plan(one, two, exact).entries()
-
-
-def _not_compared(
-    labels: Sequence[str], what: Wanted, reads: Sequence[Read], rows: Sequence[Compared]
-) -> list[str]:
+def _not_compared(what: Wanted, reads: Sequence[Read], rows: AllRows, sides: int) -> list[str]:
     lines = ["schema: not asked for"] if not what.schema else []
     lines += ["numbers of rows: not asked for"] if not what.counts else []
     lines += ["row contents: not asked for"] if not what.rows else []
-    for label, item in zip(labels[1:], rows, strict=False):
+    labels = [read.instant.side.label for read in reads]
+    pairs = [(labels[rank], item) for rank, item in enumerate(rows.direct, 1)]
+    pairs += [(f"{labels[two]} since {labels[one]}", item) for one, two, item in rows.further]
+    for label, item in pairs:
         lines += [f"{label}: rows of {name}: {why}" for name, why in sorted(item.failed.items())]
         lines += [f"{label}: {note}" for note in item.partly]
     if what.tables:

@@ -3,7 +3,7 @@ and bounded in memory: it keeps the current rows and a sample."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -13,6 +13,9 @@ from cowdb.controller.diff.rows.record import fields
 Row: TypeAlias = tuple[bytes, bytes]
 """(order, text): `order` is the key's text, or anything else that sorts both sides alike and is
 equal for what is to be matched; `text` is the whole row."""
+Told: TypeAlias = Callable[[bytes | None, bytes | None], None]
+"""Hears of every difference, from any thread: the row's text on the first side and on the other,
+None where there is no such row."""
 
 
 @dataclass
@@ -32,16 +35,25 @@ class Found:
 
 @dataclass(frozen=True)
 class Names:
-    """:param columns: of the row's text. :param key: those of them that are the key, if any."""
+    """:param columns: of the row's text. :param key: those of them that are the key, if any.
+    :param told: hears of each difference."""
 
     columns: Sequence[str]
     key: Sequence[str]
+    told: Told | None = None
+
+    def tell(self, before: bytes | None, after: bytes | None) -> None:
+        if self.told is not None:
+            self.told(before, after)
 
 
-def merge(first: Iterable[Row], other: Iterable[Row], names: Names, most: int) -> Found:
+def merge(
+    first: Iterable[Row], other: Iterable[Row], names: Names, most: int, found: Found | None = None
+) -> Found:
     """:param first: rows of the first side, sorted by (order, text); `other` likewise.
-    :param most: how many differences the sample holds."""
-    found = Found()
+    :param most: how many differences the sample holds.
+    :param found: what to add to, where a table comes part by part."""
+    found = Found() if found is None else found
     left, right = iter(first), iter(other)
     one, two = next(left, None), next(right, None)
     while one is not None or two is not None:
@@ -49,21 +61,24 @@ def merge(first: Iterable[Row], other: Iterable[Row], names: Names, most: int) -
             assert one is not None
             found.removed += 1
             _note(found, "removed", one[1], names, most)
+            names.tell(one[1], None)
             one = next(left, None)
         elif one is None or two[0] < one[0]:
             found.added += 1
             _note(found, "added", two[1], names, most)
+            names.tell(None, two[1])
             two = next(right, None)
         else:
             if one[1] != two[1]:
                 _changed(found, one[1], two[1], names, most)
+                names.tell(one[1], two[1])
             one, two = next(left, None), next(right, None)
     return found
 
 
 def _changed(found: Found, before: bytes, after: bytes, names: Names, most: int) -> None:
     found.changed += 1
-    old, new = fields(before.decode()), fields(after.decode())
+    old, new = _fields(before), _fields(after)
     differs = {}
     for name, one, two in zip(names.columns, old, new, strict=True):
         if one != two:
@@ -78,17 +93,11 @@ def _changed(found: Found, before: bytes, after: bytes, names: Names, most: int)
 def _note(found: Found, change: Change, text: bytes, names: Names, most: int) -> None:
     if len(found.sample) >= most:
         return
-    values = dict(zip(names.columns, fields(text.decode()), strict=True))
+    values = dict(zip(names.columns, _fields(text) if names.columns else (), strict=True))
     key = {name: values[name] for name in names.key}
     found.sample.append({"change": change, "key": key, "row": values})
 
 
-def checked(rows: Iterable[Row]) -> Iterator[Row]:
-    """The same rows; raises ValueError where they are not sorted, which would make a false
-    difference of every row."""
-    last: bytes | None = None
-    for row in rows:
-        if last is not None and row[0] < last:
-            raise ValueError("rows came out of order")
-        last = row[0]
-        yield row
+def _fields(text: bytes) -> list[str | None]:
+    # A database in SQL_ASCII may hold any bytes; escaped, they still tell values apart.
+    return fields(text.decode(errors="backslashreplace"))
