@@ -21,6 +21,7 @@ from cowdb.controller.diff.catalog.unmodelled import read_notes
 from cowdb.controller.diff.counts import Counted, Counting, compare_counts
 from cowdb.controller.diff.model import Changes, Method, Progress, Report, Schema, Side, Wanted
 from cowdb.controller.diff.rows.compare import Compared, Instant, compare_rows
+from cowdb.controller.diff.rows.physical import Files, read_files
 from cowdb.controller.diff.schema import compare_sides
 from cowdb.controller.diff.scope import chosen_part
 from cowdb.controller.diff.session import Connections, connected, redacted, translated
@@ -142,10 +143,14 @@ def _read(
             timings["counts"] = _since(started)
             meter.step(f"counts of {side.label}")
         snapshot = ""
+        files: Files = {}
+        standby = False
         if what.rows:
-            ((snapshot,),) = conn.execute("SELECT pg_export_snapshot()").fetchall()
+            query = "SELECT pg_export_snapshot(), pg_is_in_recovery()"
+            ((snapshot, standby),) = conn.execute(query).fetchall()
+            files = read_files(conn)
     major = conn.info.server_version // 10000
-    return Read(schema, counted, notes, major, timings, Instant(side, snapshot))
+    return Read(schema, counted, notes, major, timings, Instant(side, snapshot, files, standby))
 
 
 def _compare_rows(
@@ -160,7 +165,7 @@ def _compare_rows(
     first = reads[0].instant
     for read in reads[1:]:
         side = read.instant.side
-        where, why = _where(first.side, side, changes)
+        where, why = _where(first, read.instant, changes)
         with translated(side):
             compared = compare_rows(first, read.instant, what.tables, connections, where)
         if why:
@@ -171,11 +176,14 @@ def _compare_rows(
 
 
 def _where(
-    first: Side, other: Side, changes: Changes | None
+    first: Instant, other: Instant, changes: Changes | None
 ) -> tuple[Mapping[str, Sequence[Sequence[int]]] | None, str]:
-    if changes is None or first.branch is None or other.branch is None:
+    if changes is None or first.side.branch is None or other.side.branch is None:
         return None, ""
-    return changes(first.branch, other.branch)
+    for instant in (first, other):
+        if instant.standby:  # its CHECKPOINT does nothing until its primary has made one
+            return None, f"{instant.side.label} is a standby"
+    return changes(first.side.branch, other.side.branch)
 
 
 def _catalog(conn: psycopg.Connection[Any]) -> tuple[Schema, list[str]]:
@@ -210,6 +218,7 @@ def _report(
         "counts": counts,
         "rows": lines,
         "method": method,
+        "why_full_scan": {name: why for item in rows for name, why in sorted(item.whole.items())},
         "not_compared": _not_compared(labels, what, reads, rows),
         "timings_ms": _slowest(reads),
     }

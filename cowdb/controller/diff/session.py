@@ -24,6 +24,7 @@ SETTINGS = {
     "timezone": "UTC",
     "extra_float_digits": "1",
     "bytea_output": "hex",
+    "lc_monetary": "C",
     "quote_all_identifiers": "off",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",

@@ -18,15 +18,9 @@ from psycopg import sql
 
 from cowdb.controller.diff.model import Method, RowChanges, Side
 from cowdb.controller.diff.rows import shape
-from cowdb.controller.diff.rows.blocks import (
-    Catalog,
-    Ranges,
-    compare_blocks,
-    few_enough,
-    obstacle,
-    read_catalog,
-)
+from cowdb.controller.diff.rows.blocks import Ranges, compare_blocks, few_enough, still_there
 from cowdb.controller.diff.rows.merge import Found
+from cowdb.controller.diff.rows.physical import Catalog, Files, obstacle, read_catalog
 from cowdb.controller.diff.rows.scan import Hashing, compare_table
 from cowdb.controller.diff.rows.shape import Shape
 from cowdb.controller.diff.scope import is_chosen
@@ -41,31 +35,41 @@ _PAIRS = 2  # of connections; each keeps one processor of each server busy
 
 @dataclass(frozen=True)
 class Instant:
-    """A side, and the snapshot that its transaction exported."""
+    """A side, and the snapshot that its transaction exported.
+
+    :param files: where its tables lay before the host was asked for changed blocks.
+    :param standby: its server follows another."""
 
     side: Side
     snapshot: str
+    files: Files = field(default_factory=dict)
+    standby: bool = False
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """What is needed to compare by blocks: where they differ, and both sides' catalogs."""
+    """What is needed to compare by blocks: where they differ, and both sides' catalogs.
+
+    :param files: of both sides, from before the host was asked."""
 
     where: Where
     first: Catalog
     other: Catalog
+    files: tuple[Files, Files]
 
 
 @dataclass
 class Compared:
     """:param rows: for each table that differs.
     :param method: how each table was read.
-    :param failed: why a table could not be compared; `partly` what of one was not."""
+    :param failed: why a table could not be compared; `partly` what of one was not.
+    :param whole: why a table was read whole, where the host told of changed blocks."""
 
     rows: list[RowChanges] = field(default_factory=list)
     method: dict[str, Method] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     partly: list[str] = field(default_factory=list)
+    whole: dict[str, str] = field(default_factory=dict)
 
 
 def compare_rows(
@@ -78,7 +82,10 @@ def compare_rows(
     lock = threading.Lock()
     with _pair(first, other, connections) as pair:
         shapes = shape.read_shapes(pair[0]), shape.read_shapes(pair[1])
-        blocks = Blocks(where, *map(read_catalog, pair)) if where is not None else None
+        blocks = None
+        if where is not None:
+            files = first.files, other.files
+            blocks = Blocks(where, read_catalog(pair[0]), read_catalog(pair[1]), files)
         hashing = _hashing(pair)
     tables = _tables(shapes, globs)
     for name in tables:
@@ -130,7 +137,7 @@ def _one(
     try:
         # Savepoints, so that one unreadable table does not end the transactions.
         with pair[0].transaction(), pair[1].transaction():
-            method, found = _found(pair, table, estimate, hashing, blocks)
+            method, found, why = _found(pair, table, estimate, hashing, blocks)
     except psycopg.Error as error:
         if pair[0].broken or pair[1].broken:
             raise
@@ -139,6 +146,8 @@ def _one(
         return
     with lock:
         done.method[name] = method
+        if why:
+            done.whole[name] = why
         if found.added or found.removed or found.changed:
             done.rows.append(_line(name, side, table.key, found))
 
@@ -146,16 +155,27 @@ def _one(
 def _found(
     pair: tuple[psycopg.Connection[Any], psycopg.Connection[Any]], table: shape.Common,
     estimate: int, hashing: Hashing, blocks: Blocks | None,
-) -> tuple[Method, Found]:  # fmt: skip
-    """By the blocks that have changed, where they tell; else by reading all of the table."""
-    if blocks is not None and not obstacle(table, blocks.first, blocks.other):
+) -> tuple[Method, Found, str]:  # fmt: skip
+    """By the blocks that have changed, where they tell; else by reading all of the table, and
+    why."""
+    why = ""
+    if blocks is not None:
         physical = blocks.first.tables[table.table]
-        ranges = blocks.where.get(physical.file or "", ())
-        if not ranges:
-            return "unchanged-blocks", Found()
-        if few_enough(ranges, physical.pages):
-            return "changed-blocks", compare_blocks(pair, table, ranges, SAMPLE)
-    return "full-scan", compare_table(pair, table, estimate, hashing, SAMPLE)
+        file = physical.file or ""
+        why = obstacle(table, blocks.first, blocks.other)
+        if not why and {item.get(table.table) for item in blocks.files} != {file}:
+            why = "it was rewritten while the sides were compared"
+        if not why:
+            ranges = blocks.where.get(file, ())
+            if not ranges:
+                return "unchanged-blocks", Found(), ""
+            if not few_enough(ranges, physical.pages):
+                why = "most of its blocks have changed"
+            elif not still_there(pair, table, file):
+                why = "it was rewritten while the sides were compared"
+            else:
+                return "changed-blocks", compare_blocks(pair, table, ranges, SAMPLE), ""
+    return "full-scan", compare_table(pair, table, estimate, hashing, SAMPLE), why
 
 
 def _line(name: str, side: str, key: Sequence[str], found: Found) -> RowChanges:
