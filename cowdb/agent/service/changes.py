@@ -30,7 +30,7 @@ from cowdb.model import BranchRecord
 from cowdb.wire import ChangesInfo
 
 BLOCK = 8192
-SEGMENT = 2**30 // BLOCK  # blocks of one file; both are asserted against pg_control by the caller
+SEGMENT = 2**30 // BLOCK  # blocks of one file; _check_ancestor holds both against pg_control
 _RELATION = re.compile(r"(base/\d+/\d+)(?:\.(\d+))?")
 
 Ranges = dict[str, list[tuple[int, int]]]
@@ -101,16 +101,20 @@ class Changes:
         datadir = pool.path(VolumeId(ancestor)) / cluster.data
         tools = binaries.pick(self._context.host.config.bindirs, cluster.version)
         owner = user_of(datadir.stat().st_uid)
-        if not control.read_control(datadir, tools, owner).clean:
+        found = control.read_control(datadir, tools, owner)
+        if not found.clean:
             raise NotComparable("their common snapshot has not been settled yet")
+        if found.layout != (BLOCK, SEGMENT):
+            raise NotComparable("their server was built with blocks of another size")
         with Beneath(datadir) as directory:
             if directory.names("pg_twophase"):
                 raise NotComparable("their common snapshot holds a prepared transaction")
 
     def _flush(self, branch: BranchRecord) -> None:
         server = server_of(branch)
-        if process_of(server, self._context.host) is not None:
-            do(Checkpoint(server=server), self._context.host, Attempt())
+        if process_of(server, self._context.host) is None:
+            raise NotComparable(f"the server of {branch.name!r} does not run")
+        do(Checkpoint(server=server), self._context.host, Attempt())
 
 
 def lineage(tx: Transaction, branch: BranchRecord) -> Iterator[str]:

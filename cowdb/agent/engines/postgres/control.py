@@ -22,6 +22,7 @@ class Control:
     :param lsn: of the latest checkpoint.
     :param redo: where replay begins after a crash.
     :param state: as pg_controldata words it ("in production", "shut down", ...).
+    :param layout: bytes of a block, blocks of a relation's file; a build can have its own.
     """
 
     system_identifier: str
@@ -29,6 +30,7 @@ class Control:
     timeline: int
     state: str
     redo: str = ""
+    layout: tuple[int, int] = (8192, 131072)
 
     @property
     def clean(self) -> bool:
@@ -55,6 +57,10 @@ def read_control(datadir: Path, binaries: Binaries, user: OsUser) -> Control:
             timeline=int(values["Latest checkpoint's TimeLineID"]),
             state=values["Database cluster state"].strip(),
             redo=values["Latest checkpoint's REDO location"].strip(),
+            layout=(
+                int(values["Database block size"]),
+                int(values["Blocks per segment of large relation"]),
+            ),
         )
     except KeyError as error:
         raise ServerError(f"pg_controldata of {datadir} says nothing of {error}") from None
