@@ -103,6 +103,29 @@ class ChangesInfo(TypedDict):
     reason: str
 
 
+class WrittenInfo(TypedDict):
+    """What branches have written since the snapshot that all of them come from. What is not named
+    is in a branch as it is in the snapshot. Where blocks cannot tell, `reason` says why and the
+    rest is empty."""
+
+    ancestor: str
+    """The frozen volume that all are clones of, or of clones of; never used again for another."""
+    snapshot: str | None
+    """A reference of which a new branch is a clone of that very volume; null if there is none."""
+    relations: list[dict[str, list[list[int]]]]
+    """For each branch, in the order asked: by relation file (`base/DATABASE/FILENODE`) half-open
+    ranges of the blocks that differ from the snapshot's, or that only one of the two has."""
+    counts: dict[str, int]
+    """Rows in the snapshot, by relation file, as far as they were counted before."""
+    reason: str
+
+
+class KeptInfo(TypedDict):
+    """How many numbers of rows were kept."""
+
+    kept: int
+
+
 class PlanInfo(TypedDict):
     """What an operation would do (`--dry-run`), one line for each step."""
 

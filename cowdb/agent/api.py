@@ -32,12 +32,14 @@ from cowdb.wire import (
     BranchInfo,
     ChangesInfo,
     Finding,
+    KeptInfo,
     OperationInfo,
     PlanInfo,
     PoolInfo,
     SnapshotInfo,
     SourceInfo,
     StatusInfo,
+    WrittenInfo,
 )
 
 
@@ -73,6 +75,11 @@ class Api:
                   lambda call: self.doctor.examine(call.caller, repair=call.body.repair)),
             Route("POST", "/changes", "Blocks in which two branches differ", requests.Changes,
                   ChangesInfo, lambda call: self.changes.between(call.body, call.caller)),
+            Route("POST", "/written", "What branches have written since their common snapshot",
+                  requests.Written, WrittenInfo,
+                  lambda call: self.changes.written(call.body, call.caller)),
+            Route("POST", "/counts", "Keep numbers of rows in a snapshot", requests.KeepCounts,
+                  KeptInfo, lambda call: self.changes.keep(call.body, call.caller)),
             Route("POST", "/doctor/rebuild", "Make the store anew from what the pools hold",
                   requests.Rebuild, list[Finding],
                   lambda call: self.rebuild.run(call.body.pools, call.caller)),

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from cowdb.agent.policy import Caller
+from cowdb.agent.requests import KeepCounts
 from cowdb.errors import CowdbError
 
 _SECRET_FIELDS = frozenset({"dsn"})
@@ -55,5 +56,7 @@ def _shown(body: object) -> object:
     if body is None:
         return None
     values = msgspec.to_builtins(body)
+    if isinstance(body, KeepCounts):
+        values["counts"] = f"{len(body.counts)} numbers"
     return {name: "***" if name in _SECRET_FIELDS and value else value
             for name, value in values.items()}  # fmt: skip

@@ -12,6 +12,8 @@ import msgspec
 from cowdb.wire import Mode
 
 Name = Annotated[str, msgspec.Meta(max_length=200)]
+RelationFile = Annotated[str, msgspec.Meta(pattern=r"^base/[0-9]{1,10}/[0-9]{1,10}$")]
+Rows = Annotated[int, msgspec.Meta(ge=0, lt=2**48)]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=366 * 86400)]
 
 
@@ -75,6 +77,25 @@ class Changes(Request, frozen=True, kw_only=True):
 
     first: Name
     other: Name
+
+
+class Written(Request, frozen=True, kw_only=True):
+    """Branches of which is asked what they have written since their common snapshot.
+
+    :param search: False asks for no more than what the snapshot is."""
+
+    branches: Annotated[list[Name], msgspec.Meta(min_length=1, max_length=100)]
+    search: bool = True
+
+
+class KeepCounts(Request, frozen=True, kw_only=True):
+    """Numbers of rows in a snapshot.
+
+    :param ancestor: as it was told with what branches have written since.
+    :param counts: by relation file."""
+
+    ancestor: Name
+    counts: Annotated[dict[RelationFile, Rows], msgspec.Meta(max_length=10_000)]
 
 
 class Protect(Request, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -39,7 +39,17 @@ MIGRATIONS: tuple[str, ...] = (
         started_at text not null, finished_at text, error text);
     create index operations_open on operations (state) where state in ('running', 'committed');
     """,
+    """
+    -- Numbers of rows in a frozen volume, by who counted them. A cache: goes with the snapshot.
+    create table counts (
+        volume text not null, uid integer not null, relation text not null, rows integer not null,
+        snapshot text not null references snapshots (id) on delete cascade,
+        primary key (volume, uid, relation)) without rowid;
+    create index counts_of_snapshot on counts (snapshot);
+    """,
 )
+
+COUNTS_KEPT = 200_000  # numbers of one user for one volume
 
 Record = TypeVar("Record", PoolRecord, SourceRecord, SnapshotRecord, BranchRecord)
 
@@ -84,6 +94,33 @@ class Table(Generic[Record]):
         return found[0] if found else None
 
 
+class Counts:
+    """Numbers of rows in the frozen volumes of snapshots, by relation file; used inside a
+    transaction only.
+
+    Clients count, and the agent cannot check them: each user is told their own and root's."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def known(self, volume: str, uid: int) -> dict[str, int]:
+        """Root's count where there are two."""
+        query = "select relation, rows from counts where volume = ? and uid in (0, ?)"
+        return dict(self._db.execute(f"{query} order by uid desc", (volume, uid)))
+
+    def keep(self, snapshot: str, volume: str, uid: int, rows: Mapping[str, int]) -> None:
+        """Up to COUNTS_KEPT for one user and volume; to keep more, the old ones are forgotten."""
+        query = "select count(*) from counts where volume = ? and uid = ?"
+        ((there,),) = self._db.execute(query, (volume, uid))
+        if there + len(rows) > COUNTS_KEPT:
+            self._db.execute("delete from counts where volume = ? and uid = ?", (volume, uid))
+        self._db.executemany(
+            "insert or replace into counts (volume, uid, relation, rows, snapshot) "
+            "values (?, ?, ?, ?, ?)",
+            [(volume, uid, relation, number, snapshot) for relation, number in rows.items()],
+        )
+
+
 class Transaction:
     """Reads and writes that become durable together, or not at all."""
 
@@ -93,6 +130,7 @@ class Transaction:
         self.sources = Table(db, "sources", SourceRecord)
         self.snapshots = Table(db, "snapshots", SnapshotRecord, ("parent", "name"))
         self.branches = Table(db, "branches", BranchRecord, ("snapshot",))
+        self.counts = Counts(db)
 
     def claim_name(self, name: str, kind: str, owner: str) -> None:
         """Take a name; raises ConflictError when a source or branch has it."""

@@ -29,6 +29,7 @@ def diff(
     tables: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Say what differs: each side is a branch, a snapshot, a source, or a postgresql:// URL."""
+    from cowdb.controller.diff.branchhost import BranchHost
     from cowdb.controller.diff.compare import compare
     from cowdb.controller.diff.model import Wanted
     from cowdb.controller.diff.sides import resolve
@@ -38,7 +39,8 @@ def diff(
         schema=schema or everything, counts=counts or everything, rows=rows, tables=tables
     )
     with Progress(shown=not as_json) as report, resolve(client, sides, report) as resolved:
-        found = compare(resolved, wanted, progress=report, changes=_changes)
+        host = BranchHost(client)
+        found = compare(resolved, wanted, progress=report, changes=host.changes, host=host)
     if as_json:
         print_json(found)
     else:
@@ -47,10 +49,3 @@ def diff(
         click.echo(render(found, color=sys.stdout.isatty()), nl=False)
     if not found["identical"]:
         ctx.exit(3)
-
-
-def _changes(first: str, other: str) -> tuple[dict[str, list[list[int]]] | None, str]:
-    """Where two branches can differ, as the host knows it."""
-    with client() as agent:
-        found = agent.host.changes(first, other)
-    return found["relations"], found["reason"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 from urllib.parse import quote
 
@@ -18,6 +18,7 @@ from cowdb.wire import (
     SnapshotInfo,
     SourceInfo,
     StatusInfo,
+    WrittenInfo,
 )
 
 _V = "/v1"
@@ -84,6 +85,19 @@ class Host:
         """Where two branches can differ; call it when the snapshots to compare are taken."""
         body = {"first": first, "other": other}
         return cast(ChangesInfo, self._call("POST", _path("changes"), body, quiet))
+
+    def written(self, branches: Sequence[str], *, search: bool = True) -> WrittenInfo:
+        """What branches have written since the snapshot that all of them come from; call it when
+        the snapshots to compare are taken.
+
+        :param search: False only tells which snapshot that is."""
+        body = {"branches": list(branches), "search": search}
+        return cast(WrittenInfo, self._call("POST", _path("written"), body, quiet))
+
+    def keep_counts(self, ancestor: str, counts: Mapping[str, int]) -> None:
+        """:param ancestor: as `written` told it. :param counts: rows in it, by relation file."""
+        body = {"ancestor": ancestor, "counts": dict(counts)}
+        self._call("POST", _path("counts"), body, quiet)
 
     def rebuild(self, pools: Sequence[str] = ()) -> list[Finding]:
         """:param pools: directories, or zfs:POOL/DATASET; none for where `cowdb init` makes one."""

@@ -22,6 +22,12 @@ SHOP = (
 )
 
 
+@pytest.fixture
+def host(any_host: AgentHost) -> AgentHost:
+    """Each driver in turn."""
+    return any_host
+
+
 def _branches(host: AgentHost, *names: str) -> dict[str, str]:
     source = host.json("source", "add", "main", "--empty")
     host.sql(source["dsn"], *SHOP)

@@ -111,3 +111,39 @@ def test_a_branch_needs_its_snapshot(store: Store) -> None:
         with pytest.raises(ConflictError):
             tx.branches.put(BRANCH)
     assert BRANCH.created_at == datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def test_numbers_of_rows_serve_who_counted_them_and_roots_serve_all(store: Store) -> None:
+    with store.transaction() as tx:
+        tx.sources.put(SOURCE)
+        tx.snapshots.put(SNAPSHOT)
+        tx.counts.keep(SNAPSHOT.id, "se-1", 1000, {"base/5/1": 10, "base/5/2": 20})
+        tx.counts.keep(SNAPSHOT.id, "se-1", 0, {"base/5/2": 21})
+        tx.counts.keep(SNAPSHOT.id, "se-1", 1000, {"base/5/1": 11})
+        assert tx.counts.known("se-1", 1000) == {"base/5/1": 11, "base/5/2": 21}
+        assert tx.counts.known("se-1", 1001) == {"base/5/2": 21}
+        assert tx.counts.known("se-1", 0) == {"base/5/2": 21}
+        assert tx.counts.known("se-2", 1000) == {}
+
+
+def test_numbers_of_rows_go_with_their_snapshot_and_not_before(store: Store) -> None:
+    with store.transaction() as tx:
+        tx.sources.put(SOURCE)
+        tx.snapshots.put(SNAPSHOT)
+        tx.counts.keep(SNAPSHOT.id, "se-1", 1000, {"base/5/1": 10})
+        tx.snapshots.put(replace(SNAPSHOT, settled="se-1"))
+        assert tx.counts.known("se-1", 1000) == {"base/5/1": 10}
+        tx.snapshots.delete(SNAPSHOT.id)
+        assert tx.counts.known("se-1", 1000) == {}
+
+
+def test_a_user_cannot_fill_the_store_with_numbers(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cowdb.agent.store.COUNTS_KEPT", 3)
+    with store.transaction() as tx:
+        tx.sources.put(SOURCE)
+        tx.snapshots.put(SNAPSHOT)
+        for number in range(10):
+            tx.counts.keep(SNAPSHOT.id, "se-1", 1000, {f"base/5/{number}": 1, "base/6/1": 1})
+            assert len(tx.counts.known("se-1", 1000)) <= 3

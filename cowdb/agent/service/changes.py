@@ -1,15 +1,17 @@
-"""Which blocks of relations differ between two branches, without reading them.
+"""Which blocks of relations branches have written, without reading them.
 
-Two clones of one frozen volume share the blocks that neither has written since. A block that is
-reported for neither is therefore the same in both, byte by byte, and equal to their ancestor's.
-docs/diff.md proves what follows for rows; the conditions that only the host can check are here.
+Clones of one frozen volume share the blocks that none of them has written since. A block that is
+reported for none is therefore the same in all, byte by byte, and equal to their ancestor's.
+docs/diff.md proves what follows for rows and for their number; the conditions that only the host
+can check are here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -21,31 +23,39 @@ from cowdb.agent.host import Attempt
 from cowdb.agent.plan import server_of
 from cowdb.agent.policy import Caller, require_owner
 from cowdb.agent.requests import Changes as Request
+from cowdb.agent.requests import KeepCounts, Written
 from cowdb.agent.service.context import Context, find_branch
+from cowdb.agent.service.relations import (
+    BLOCK,
+    SEGMENT,
+    MainForks,
+    Ranges,
+    beyond_the_end,
+    blocks,
+    joined,
+)
 from cowdb.agent.steps import Checkpoint
-from cowdb.agent.storage.protocol import ReportsChangedBlocks, VolumeId
+from cowdb.agent.storage.protocol import ChangedRange, Descent, ReportsChangedBlocks, VolumeId
 from cowdb.agent.store import Transaction
 from cowdb.agent.system import user_of
-from cowdb.model import BranchRecord
-from cowdb.wire import ChangesInfo
+from cowdb.errors import BusyError, NotFoundError, StorageError
+from cowdb.model import BranchRecord, SnapshotRecord
+from cowdb.wire import ChangesInfo, KeptInfo, WrittenInfo
 
-BLOCK = 8192
-SEGMENT = 2**30 // BLOCK  # blocks of one file; _check_ancestor holds both against pg_control
-_RELATION = re.compile(r"(base/\d+/\d+)(?:\.(\d+))?")
-
-Ranges = dict[str, list[tuple[int, int]]]
+Blocks = dict[str, list[list[int]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
-    """:param volume: of a side. :param since: the volume below the common ancestor."""
+class Ancestry:
+    """:param volume: the nearest frozen one that all branches descend from.
+    :param firsts: for each branch, the clone of it that the branch is or descends from."""
 
     volume: str
-    since: str
+    firsts: tuple[str, ...]
 
 
 class NotComparable(Exception):
-    """Why blocks say nothing about these two."""
+    """Why blocks say nothing about these."""
 
 
 class Changes:
@@ -59,62 +69,126 @@ class Changes:
         they see is flushed here and so reported. Without a common ancestor or where a condition
         does not hold, `reason` says so and `relations` is null.
         """
-        with self._context.store.transaction() as tx:
-            branches = [find_branch(tx, name) for name in (request.first, request.other)]
+        found = self.written(Written(branches=[request.first, request.other]), caller)
+        if found["reason"]:
+            return {"relations": None, "reason": found["reason"]}
+        either: Ranges = {}
+        for side in found["relations"]:
+            for name, ranges in side.items():
+                either.setdefault(name, []).extend((low, high) for low, high in ranges)
+        return {"relations": _listed(either), "reason": ""}
+
+    def written(self, request: Written, caller: Caller) -> WrittenInfo:
+        """What each of several branches has written since the snapshot that all come from; see
+        `between`. With it the numbers of rows in that snapshot which this caller may trust: their
+        own, and root's."""
+        branches = self._branches(request.branches)
         for branch in branches:
             require_owner(caller, branch.owner_uid, f"look into branch {branch.name!r}")
         try:
-            return {"relations": self._ranges(branches[0], branches[1]), "reason": ""}
+            with self._held(branches):
+                # As they are now that nobody can reset or remove them.
+                branches = self._branches(request.branches)
+                ancestry = self._ancestry(branches)
+                searched = self._searched(branches, ancestry) if request.search else []
         except NotComparable as why:
-            return {"relations": None, "reason": str(why)}
+            return {"ancestor": "", "snapshot": None, "relations": [], "counts": {},
+                    "reason": str(why)}  # fmt: skip
+        with self._context.store.transaction() as tx:
+            snapshot = snapshot_of(tx, ancestry.volume)
+            counts = tx.counts.known(ancestry.volume, caller.uid)
+        return {
+            "ancestor": ancestry.volume,
+            "snapshot": _branchable(snapshot, ancestry.volume),
+            "relations": searched,
+            "counts": counts,
+            "reason": "",
+        }
 
-    def _ranges(self, first: BranchRecord, other: BranchRecord) -> dict[str, list[list[int]]]:
-        pool = self._context.pools.get(first.cluster.pool)
-        if first.cluster.pool != other.cluster.pool:
+    def keep(self, request: KeepCounts, caller: Caller) -> KeptInfo:
+        """Remember numbers of rows of a snapshot, for this caller (root's are for everybody).
+
+        :raises NotFoundError: no snapshot has that volume any more."""
+        with self._context.store.transaction() as tx:
+            snapshot = snapshot_of(tx, request.ancestor)
+            if snapshot is None:
+                raise NotFoundError(f"no snapshot has the volume {request.ancestor!r}")
+            tx.counts.keep(snapshot.id, request.ancestor, caller.uid, request.counts)
+        return {"kept": len(request.counts)}
+
+    def _branches(self, names: Sequence[str]) -> list[BranchRecord]:
+        with self._context.store.transaction() as tx:
+            return [find_branch(tx, name) for name in names]
+
+    @contextlib.contextmanager
+    def _held(self, branches: Sequence[BranchRecord]) -> Iterator[None]:
+        """Nobody resets or removes them meanwhile."""
+        with contextlib.ExitStack() as stack:
+            try:
+                # In one order, so that two of these never wait for each other.
+                for subject, name in sorted({(branch.id, branch.name) for branch in branches}):
+                    stack.enter_context(self._context.claims.hold(subject, name))
+            except BusyError as error:
+                raise NotComparable(error.message) from error
+            yield
+
+    def _ancestry(self, branches: Sequence[BranchRecord]) -> Ancestry:
+        first = branches[0].cluster
+        pool = self._context.pools.get(first.pool)
+        if any(branch.cluster.pool != first.pool for branch in branches):
             raise NotComparable("they lie in different pools")
         if not isinstance(pool, ReportsChangedBlocks):
             raise NotComparable(f"the {pool.driver} driver does not report changed blocks")
         with self._context.store.transaction() as tx:
-            ancestor, sides = common_ancestor(list(lineage(tx, first)), list(lineage(tx, other)))
-        self._check_ancestor(ancestor, first)
-        for branch in (first, other):
-            self._flush(branch)
-        found: Ranges = {}
-        for branch, side in zip((first, other), sides, strict=True):
-            for item in pool.changed(VolumeId(side.volume), VolumeId(side.since)):
-                _add(found, item.path, branch.cluster.data, item.start, item.length)
-        trees = [self._datadir(branch) for branch in (first, other)]
-        for name, low, high in _beyond_the_end(_sizes(trees[0]), _sizes(trees[1])):
-            found.setdefault(name, []).append((low, high))
-        return {name: [list(item) for item in joined(ranges)] for name, ranges in found.items()}
+            return common_ancestor([list(lineage(tx, branch)) for branch in branches])
 
-    def _datadir(self, branch: BranchRecord) -> Path:
-        cluster = branch.cluster
-        pool = self._context.pools.get(cluster.pool)
-        return pool.path(VolumeId(cluster.volume)) / cluster.data
+    def _searched(self, branches: Sequence[BranchRecord], ancestry: Ancestry) -> list[Blocks]:
+        pool = self._context.pools.get(branches[0].cluster.pool)
+        assert isinstance(pool, ReportsChangedBlocks)
+        self._check_ancestor(ancestry.volume, branches[0])
+        with ThreadPoolExecutor(len(branches), thread_name_prefix="cowdb-flush") as threads:
+            list(threads.map(self._flush, branches))
+        ancestor = VolumeId(ancestry.volume)
+        base = _sizes(pool.path(ancestor) / branches[0].cluster.data)
+        searched = []
+        for branch, first in zip(branches, ancestry.firsts, strict=True):
+            volume, forks = VolumeId(branch.cluster.volume), MainForks(branch.cluster.data)
+            found: Ranges = {}
+            for item in _changed(pool, Descent(volume, VolumeId(first), ancestor), forks):
+                named = forks.named(str(item.path))
+                if named is not None:
+                    relation, start = named
+                    found.setdefault(relation, []).append(blocks(item.start, item.length, start))
+            beyond_the_end(found, _sizes(pool.path(volume) / branch.cluster.data), base)
+            searched.append(_listed(found))
+        return searched
 
     def _check_ancestor(self, ancestor: str, branch: BranchRecord) -> None:
-        """Its transactions must all be over: one that is still open may end differently in the
+        """:raises NotComparable: its blocks do not tell.
+
+        Its transactions must all be over: one that is still open may end differently in the
         two clones without touching a block."""
         cluster = branch.cluster
         pool = self._context.pools.get(cluster.pool)
         datadir = pool.path(VolumeId(ancestor)) / cluster.data
         tools = binaries.pick(self._context.host.config.bindirs, cluster.version)
-        owner = user_of(datadir.stat().st_uid)
+        try:
+            owner = user_of(datadir.stat().st_uid)
+        except FileNotFoundError:
+            raise NotComparable("their common snapshot is no longer there") from None
         found = control.read_control(datadir, tools, owner)
-        if not found.clean:
+        if not found.over:
             raise NotComparable("their common snapshot has not been settled yet")
-        if found.layout != (BLOCK, SEGMENT):
-            raise NotComparable("their server was built with blocks of another size")
+        if (found.block_size, found.segment) != (BLOCK, SEGMENT):
+            raise NotComparable("the server was built with other sizes of pages or files")
         with Beneath(datadir) as directory:
             if directory.names("pg_twophase"):
                 raise NotComparable("their common snapshot holds a prepared transaction")
 
     def _flush(self, branch: BranchRecord) -> None:
         server = server_of(branch)
-        if process_of(server, self._context.host) is None:
-            raise NotComparable(f"the server of {branch.name!r} does not run")
-        do(Checkpoint(server=server), self._context.host, Attempt())
+        if process_of(server, self._context.host) is not None:
+            do(Checkpoint(server=server), self._context.host, Attempt())
 
 
 def lineage(tx: Transaction, branch: BranchRecord) -> Iterator[str]:
@@ -136,64 +210,55 @@ def lineage(tx: Transaction, branch: BranchRecord) -> Iterator[str]:
         base, snapshot = parent.base, tx.snapshots.get(parent.snapshot)
 
 
-def common_ancestor(
-    first: list[str], other: list[str]
-) -> tuple[str, tuple[Generation, Generation]]:
-    """(the nearest frozen volume that both descend from, what each wrote since).
+def common_ancestor(lineages: Sequence[Sequence[str]]) -> Ancestry:
+    """The nearest frozen volume that all descend from.
 
     :raises NotComparable: there is none.
     """
-    for place, volume in enumerate(first[1:], 1):
-        if volume in other[1:] and not volume.startswith("br-"):
-            below = other[other.index(volume) - 1]
-            return volume, (
-                Generation(first[0], first[place - 1]), Generation(other[0], below),
-            )  # fmt: skip
+    for volume in lineages[0][1:]:
+        if not volume.startswith("br-") and all(volume in line[1:] for line in lineages):
+            return Ancestry(volume, tuple(line[line.index(volume) - 1] for line in lineages))
     raise NotComparable("they do not come from one snapshot")
 
 
-def _add(found: Ranges, path: PurePosixPath, data: str, start: int, length: int) -> None:
-    """Note a byte range of a file as blocks of its relation's main fork."""
-    if not path.is_relative_to(data):
-        return
-    match = _RELATION.fullmatch(str(path.relative_to(data)))
-    if match is None:
-        return
-    base = int(match[2] or 0) * SEGMENT
-    low, high = start // BLOCK, -(-(start + length) // BLOCK)
-    found.setdefault(match[1], []).append((base + low, base + high))
+def snapshot_of(tx: Transaction, volume: str) -> SnapshotRecord | None:
+    """The snapshot whose content a frozen volume has: its own, or its settled one."""
+    found = tx.snapshots.get(volume)
+    if found is not None:
+        return found
+    return next((item for item in tx.snapshots.all() if item.settled == volume), None)
 
 
-def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Half-open ranges in order, without overlap or touching neighbours. Pure."""
-    result: list[tuple[int, int]] = []
-    for low, high in sorted(ranges):
-        if result and low <= result[-1][1]:
-            result[-1] = (result[-1][0], max(high, result[-1][1]))
-        else:
-            result.append((low, high))
-    return result
+def _branchable(snapshot: SnapshotRecord | None, volume: str) -> str | None:
+    """How to name the snapshot for a new branch that is a clone of this very volume."""
+    if snapshot is None or snapshot.implicit or volume != (snapshot.settled or snapshot.id):
+        return None
+    return f"{snapshot.parent_name}@{snapshot.name}"
+
+
+def _changed(
+    pool: ReportsChangedBlocks, descent: Descent, forks: MainForks
+) -> Sequence[ChangedRange]:
+    try:
+        return pool.changed(descent, forks.wanted)
+    except StorageError as error:  # reading everything needs no answer
+        raise NotComparable(f"what they have changed cannot be told: {error.message}") from error
+
+
+def _listed(ranges: Ranges) -> Blocks:
+    return {name: [list(item) for item in joined(each)] for name, each in ranges.items()}
 
 
 def _sizes(datadir: Path) -> dict[str, int]:
     """Blocks of each relation's main fork."""
     sizes: dict[str, int] = {}
+    forks = MainForks(".")
     with Beneath(datadir) as directory, directory.directory("base") as base:
         for folder, _, files, fd in os.fwalk(".", dir_fd=base, follow_symlinks=False):
             for name in files:
-                match = _RELATION.fullmatch(f"base/{PurePosixPath(folder, name)}")
-                if match is None:
+                named = forks.named(f"base/{PurePosixPath(folder, name)}")
+                if named is None:
                     continue
                 size = os.stat(name, dir_fd=fd, follow_symlinks=False).st_size
-                sizes[match[1]] = sizes.get(match[1], 0) + -(-size // BLOCK)
+                sizes[named[0]] = sizes.get(named[0], 0) + -(-size // BLOCK)
     return sizes
-
-
-def _beyond_the_end(
-    first: Mapping[str, int], other: Mapping[str, int]
-) -> Iterator[tuple[str, int, int]]:
-    """Blocks that only one side has: what a truncation took is no extent any more."""
-    for name in first.keys() | other.keys():
-        low, high = sorted((first.get(name, 0), other.get(name, 0)))
-        if low != high:
-            yield name, low, high

@@ -11,8 +11,9 @@ instant, hence `ordered = False`. Nested subvolumes are not part of a snapshot.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 import btrfsutil
@@ -22,10 +23,12 @@ from cowdb.agent.storage.btrfs_tree import filesystem_of, written_bytes
 from cowdb.agent.storage.changed import changed_ranges
 from cowdb.agent.storage.directory import TREE, Layout, Record
 from cowdb.agent.storage.fiemap import own_bytes_beneath
+from cowdb.agent.storage.filepairs import opened_directory
 from cowdb.agent.storage.kernel import syncfs, translated
 from cowdb.agent.storage.origin import refuse_holes, resolved
 from cowdb.agent.storage.protocol import (
     ChangedRange,
+    Descent,
     Enclosure,
     Mark,
     Part,
@@ -112,34 +115,24 @@ class BtrfsPool:
             fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
                 syncfs(fd)  # what is only in the page cache has no extent yet
-                info = btrfsutil.subvolume_info(fd)
-                # What a snapshot found written has at most the number of the transaction that
-                # made the snapshot, and what is written into it a later one.
-                born = 0 if info.parent_uuid == _NO_PARENT else info.otransid + 1
-                return written_bytes(fd, since=born)
+                return written_bytes(fd, since=_born(fd))
             finally:
                 os.close(fd)
 
-    def changed(self, volume: VolumeId, since: VolumeId) -> Sequence[ChangedRange]:
-        with self._layout.present() as base, translated(f"volume {volume!r} cannot be searched"):
-            born = self._born(base, since)
-            tree, _ = self._layout.tree(base, volume)
-            fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                syncfs(fd)  # what is only in the page cache has no extent yet
-                return changed_ranges(fd, since=born)
-            finally:
-                os.close(fd)
+    def changed(self, descent: Descent, wanted: Callable[[str], bool]) -> Sequence[ChangedRange]:
+        """What was written since the first clone of the ancestor was made, by generation.
 
-    def _born(self, base: Path, volume: VolumeId) -> int:
-        """The first transaction that can have written into a volume after it was made."""
-        tree, _ = self._layout.tree(base, volume)
-        fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            info = btrfsutil.subvolume_info(fd)
-        finally:
-            os.close(fd)
-        return 0 if info.parent_uuid == _NO_PARENT else int(info.otransid) + 1
+        Blind to blocks that are put into a file which is there already by FICLONERANGE or
+        deduplication: they keep the generation of where they come from. PostgreSQL does neither.
+        """
+        what = f"volume {descent.volume!r} cannot be searched"
+        with self._layout.present() as base, translated(what), contextlib.ExitStack() as stack:
+            trees = [
+                opened_directory(self._layout.tree(base, each)[0], stack)
+                for each in (descent.volume, descent.ancestor, descent.first)
+            ]
+            syncfs(trees[0])  # what is only in the page cache has no extent yet
+            return changed_ranges(trees[0], trees[1], since=_born(trees[2]), wanted=wanted)
 
     def enclose(self, paths: Sequence[Path]) -> Enclosure:
         real = [resolved(path) for path in paths]
@@ -165,6 +158,13 @@ class BtrfsPool:
                 refuse_holes(path)
         parts = [Part(path, _inside(there, root)) for path, there in zip(paths, real, strict=True)]
         return Enclosure(root, tuple(parts))
+
+
+def _born(fd: int) -> int:
+    """The first transaction that can have written into a volume after it was made: what a
+    snapshot found written has at most the number of the one that made the snapshot."""
+    info = btrfsutil.subvolume_info(fd)
+    return 0 if info.parent_uuid == _NO_PARENT else int(info.otransid) + 1
 
 
 def _inside(path: Path, root: Path) -> PurePosixPath:

@@ -34,6 +34,7 @@ _ITEM = struct.Struct("<3Q2I")
 # (u8); for all but inline extents also disk start, disk bytes, offset in extent, bytes (u64).
 _EXTENT = struct.Struct("<2Q2BHB")
 _ON_DISK = struct.Struct("<4Q")
+_INODE = struct.Struct("<2Q")  # of which transaction it is, and the latest that changed it
 
 _BUFFER = 256 * 1024  # bytes of items for one call; the largest item is a leaf, 64 KiB at most
 _MAX64, _MAX32 = 2**64 - 1, 2**32 - 1
@@ -42,13 +43,14 @@ ROOT_TREE = 1
 OWN_TREE = 0  # the subvolume that the descriptor is in
 _FIRST_INODE = 256
 _ROOT_REF = 156
-_EXTENT_DATA = 108
+_INODE_ITEM, _EXTENT_DATA = 1, 108
 _INLINE, _REGULAR, PREALLOCATED = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
     object: int
+    kind: int
     offset: int
     data: memoryview
 
@@ -74,19 +76,19 @@ class FileExtent:
 
 
 def search(
-    fd: int, tree: int, kind: int, *, first: int = 0, last: int = _MAX64, since: int = 0
+    fd: int, tree: int, *kinds: int, first: int = 0, last: int = _MAX64, since: int = 0
 ) -> Iterator[Item]:
-    """Items of one type whose leaf was written in generation `since` or later.
+    """Items of some types whose leaf was written in generation `since` or later.
 
     :param first: smallest object number; `last` the largest.
     """
     buffer = bytearray(_KEY.size + _BUFFER)
-    low, low_kind, low_offset = first, kind, 0
+    low, low_kind, low_offset = first, min(kinds), 0
     while True:
         _KEY.pack_into(
             buffer, 0,
             tree, low, last, low_offset, _MAX64, since, _MAX64,
-            low_kind, kind, _MAX32, 0,
+            low_kind, max(kinds), _MAX32, 0,
             0, 0, 0, 0, _BUFFER,
         )  # fmt: skip
         ioctl(fd, _TREE_SEARCH_V2, buffer)
@@ -100,8 +102,8 @@ def search(
         for _ in range(count):
             _, low, low_offset, low_kind, length = _ITEM.unpack_from(whole, place)
             place += _ITEM.size
-            if low_kind == kind:
-                found.append(Item(low, low_offset, view[place : place + length]))
+            if low_kind in kinds:
+                found.append(Item(low, low_kind, low_offset, view[place : place + length]))
             place += length
         yield from found
         low, low_kind, low_offset = _after(low, low_kind, low_offset)
@@ -126,14 +128,35 @@ def file_extents(fd: int, *, since: int = 0) -> Iterator[FileExtent]:
     Data that is still only in memory is not there yet: flush first where that matters.
     """
     for item in search(fd, OWN_TREE, _EXTENT_DATA, first=_FIRST_INODE, since=since):
-        generation, plain, _, _, _, kind = _EXTENT.unpack_from(item.data)
-        if generation < since:
+        extent = _file_extent(item)
+        if extent.generation >= since:
+            yield extent
+
+
+def _file_extent(item: Item) -> FileExtent:
+    generation, plain, _, _, _, kind = _EXTENT.unpack_from(item.data)
+    start = size = 0
+    length = plain
+    if kind != _INLINE:
+        start, size, _, length = _ON_DISK.unpack_from(item.data, _EXTENT.size)
+    return FileExtent(item.object, item.offset, length, generation, start, size, kind)
+
+
+def written_inodes(fd: int, *, since: int) -> dict[int, list[tuple[int, int]]]:
+    """Of each file, directory, ... that was written or otherwise changed in `since` or later: the
+    (position, length) of what was written. A hole need not be among them, since it may have no
+    extent."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    items = search(fd, OWN_TREE, _INODE_ITEM, _EXTENT_DATA, first=_FIRST_INODE, since=since)
+    for item in items:
+        if item.kind == _INODE_ITEM:
+            if _INODE.unpack_from(item.data)[1] >= since:
+                found.setdefault(item.object, [])
             continue
-        start = size = 0
-        length = plain
-        if kind != _INLINE:
-            start, size, _, length = _ON_DISK.unpack_from(item.data, _EXTENT.size)
-        yield FileExtent(item.object, item.offset, length, generation, start, size, kind)
+        extent = _file_extent(item)
+        if extent.generation >= since:
+            found.setdefault(extent.inode, []).append((extent.position, extent.length))
+    return found
 
 
 def written_bytes(fd: int, *, since: int) -> int:

@@ -17,7 +17,10 @@ from cowdb.agent.storage.kernel import ioctl
 
 _FIEMAP = 0xC020660B
 _SYNC = 1  # write the file out first
-_LAST, _SHARED = 0x1, 0x2000
+_LAST, _SHARED, _UNWRITTEN = 0x1, 0x2000, 0x800
+# Unknown, delayed, encoded (compressed), encrypted, not aligned, inline, tail: the place says
+# nothing of the content.
+_UNCLEAR = 0x2 | 0x4 | 0x8 | 0x80 | 0x100 | 0x200 | 0x400
 # start, length (u64), flags, number mapped, room for how many, reserved (u32)
 _HEAD = struct.Struct("<2Q4I")
 # position in the file, position on disk, length, 2 reserved (u64), flags, 3 reserved (u32)
@@ -38,23 +41,64 @@ class MappedExtent:
 
 def extents(fd: int, *, flush: bool = True) -> Iterator[MappedExtent]:
     """The pieces of an open file; raises OSError(EOPNOTSUPP) where there is no such map."""
+    for position, disk, length, marks in _mapped(fd, _SYNC if flush else 0):
+        yield MappedExtent(position, disk, length, bool(marks & _SHARED))
+
+
+def _mapped(fd: int, flags: int) -> Iterator[tuple[int, int, int, int]]:
+    """(position, place on disk, length, marks) of each piece."""
     start = 0
     buffer = bytearray(_HEAD.size + _ROOM * _EXTENT.size)
     while True:
-        flags = _SYNC if flush else 0
         _HEAD.pack_into(buffer, 0, start, 2**64 - 1 - start, flags, 0, _ROOM, 0)
         ioctl(fd, _FIEMAP, buffer)
         count = _HEAD.unpack_from(buffer)[3]
         if not count:
             return
-        found = [
-            _EXTENT.unpack_from(buffer, _HEAD.size + each * _EXTENT.size) for each in range(count)
-        ]
-        for position, disk, length, _, _, marks, *_ in found:
-            yield MappedExtent(position, disk, length, bool(marks & _SHARED))
+        end = _HEAD.size + count * _EXTENT.size
+        whole = bytes(memoryview(buffer)[_HEAD.size : end])
+        for position, disk, length, _, _, marks, *_ in _EXTENT.iter_unpack(whole):
+            yield position, disk, length, marks
             if marks & _LAST:
                 return
             start = position + length
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Bytes of a file that are somewhere on disk.
+
+    :param start: first byte in the file; `end` the byte after the last.
+    :param shift: place on disk less place in the file; None where that says nothing of the content.
+    """
+
+    start: int
+    end: int
+    shift: int | None
+
+
+def placed(fd: int) -> list[Placed]:
+    """Where the content of an open file is that does not read as zeros, in order; neighbours that
+    continue each other are one. What is only in memory is not seen: flush first.
+
+    :raises OSError: EOPNOTSUPP, where there is no such map.
+    """
+    found: list[Placed] = []
+    start = end = 0
+    shift: int | None = None
+    for position, disk, length, marks in _mapped(fd, 0):
+        if marks & _UNWRITTEN:
+            continue
+        moved = None if marks & _UNCLEAR else disk - position
+        if position == end and moved == shift:
+            end += length
+            continue
+        if end > start:
+            found.append(Placed(start, end, shift))
+        start, end, shift = position, position + length, moved
+    if end > start:
+        found.append(Placed(start, end, shift))
+    return found
 
 
 def own_bytes(fd: int) -> int:

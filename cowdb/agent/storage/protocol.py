@@ -22,7 +22,7 @@ Errors are StorageError and its kinds, translated from the native error by code 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NewType, Protocol, runtime_checkable
@@ -151,19 +151,33 @@ class ChangedRange:
     length: int
 
 
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """How a volume comes from a frozen one.
+
+    :param volume: whose files are of interest.
+    :param first: the clone of `ancestor` that it is, or descends from through snapshots and clones.
+    :param ancestor: a frozen volume that is still there.
+    """
+
+    volume: VolumeId
+    first: VolumeId
+    ancestor: VolumeId
+
+
 @runtime_checkable
 class ReportsChangedBlocks(Protocol):
-    """A power that not every driver has: what was written, without reading it."""
+    """A power that not every driver needs to have: what differs, without reading it."""
 
-    def changed(self, volume: VolumeId, since: VolumeId) -> Sequence[ChangedRange]:
-        """What is in the files of `volume` and was not yet in them when `since` was made.
+    def changed(self, descent: Descent, wanted: Callable[[str], bool]) -> Sequence[ChangedRange]:
+        """Where files of the volume can differ from the ancestor's files of the same paths.
 
-        :param since: the volume itself, or one that it descends from through clones and
-            snapshots: its first moment is meant, so nothing that its origin held is reported.
+        :param wanted: whether a file is of interest, by its path relative to the volume's tree.
 
-        May report too much, never too little, of what is there now; the part of a file beyond its
-        end (after a truncation) is not there. What the volume's writers have not given to the
-        kernel is not seen; what they have is flushed first.
+        May report too much, never too little: every byte that the ancestor's file of that path
+        has otherwise, or has not, is reported. What only the ancestor has (a file that was
+        removed, the part beyond a file's end) is not there and so not reported. What the
+        volume's writers have not given to the kernel is not seen; what they have is flushed first.
         """
 
 

@@ -11,18 +11,30 @@ FICLONE for each file. A frozen volume is not protected from root's writes by th
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from cowdb.agent import system
 from cowdb.agent.storage.btrfs_tree import filesystem_of
 from cowdb.agent.storage.directory import TREE, Layout, Record
 from cowdb.agent.storage.fiemap import extents, own_bytes_beneath
+from cowdb.agent.storage.filepairs import opened_directory
 from cowdb.agent.storage.kernel import syncfs, translated
 from cowdb.agent.storage.origin import mounts_beneath, refuse_holes, resolved
-from cowdb.agent.storage.protocol import Enclosure, Mark, Part, Space, Volume, VolumeId
+from cowdb.agent.storage.protocol import (
+    ChangedRange,
+    Descent,
+    Enclosure,
+    Mark,
+    Part,
+    Space,
+    Volume,
+    VolumeId,
+)
 from cowdb.agent.storage.tree_copy import copy_tree, share_blocks
+from cowdb.agent.storage.unshared import changed_ranges
 from cowdb.errors import CommandError, NotSharedError, StorageError
 
 _PART = TREE + ".part"
@@ -124,6 +136,20 @@ class ReflinkPool:
         with self._layout.present() as base, translated(f"volume {volume!r} cannot be measured"):
             tree, _ = self._layout.tree(base, volume)
             return own_bytes_beneath(tree)
+
+    def changed(self, descent: Descent, wanted: Callable[[str], bool]) -> Sequence[ChangedRange]:
+        """What does not share its blocks with the ancestor; `first` is not needed for that."""
+        what = f"volume {descent.volume!r} cannot be searched"
+        with self._layout.present() as base, translated(what), contextlib.ExitStack() as stack:
+            trees = [
+                opened_directory(self._layout.tree(base, each)[0], stack)
+                for each in (descent.volume, descent.ancestor)
+            ]
+            syncfs(trees[0])  # XFS shows the old block until the new one is written
+            found = changed_ranges(trees[0], trees[1], wanted)
+            # Blocks of an ancestor that went meanwhile could be anybody's by now.
+            self._layout.tree(base, descent.ancestor)
+            return found
 
     def enclose(self, paths: Sequence[Path]) -> Enclosure:
         real = [resolved(path) for path in paths]

@@ -20,14 +20,22 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from cowdb.agent.storage import zfs_changed, zfs_origin, zfs_removal, zfs_volumes
 from cowdb.agent.storage import zfs_command as command
 from cowdb.agent.storage import zfs_core as core
-from cowdb.agent.storage import zfs_origin, zfs_removal, zfs_volumes
 from cowdb.agent.storage.kernel import translated
-from cowdb.agent.storage.protocol import Enclosure, Mark, Space, Volume, VolumeId
+from cowdb.agent.storage.protocol import (
+    ChangedRange,
+    Descent,
+    Enclosure,
+    Mark,
+    Space,
+    Volume,
+    VolumeId,
+)
 from cowdb.agent.storage.zfs_names import (
     FORMAT,
     FORMAT_OF,
@@ -207,6 +215,15 @@ class ZfsPool:
         snapshots = [name for name in (*own, *found.taken) if core.exists(name)]
         return _measured(found.datasets, "usedbydataset") + _measured(snapshots, "used")
 
+    def changed(self, descent: Descent, wanted: Callable[[str], bool]) -> Sequence[ChangedRange]:
+        """By the ancestor's snapshots; `first` is not needed for that."""
+        found = self._survey()
+        ends = [self._of(found, each) for each in (descent.volume, descent.ancestor)]
+        parts = zfs_changed.steps(*ends)
+        with translated(f"volume {descent.volume!r} cannot be searched"):
+            tree, ancestor = (self.root / end.tree for end in ends)
+            return zfs_changed.changed_ranges(tree, ancestor, parts, wanted)
+
     def enclose(self, paths: Sequence[Path]) -> ZfsEnclosure:
         self._require()
         return zfs_origin.enclose(paths, zpool_of(self.dataset))
@@ -251,7 +268,10 @@ class ZfsPool:
         return found
 
     def _found(self, volume: VolumeId) -> Found:
-        found = self._survey().get(checked(volume))
+        return self._of(self._survey(), volume)
+
+    def _of(self, survey: Mapping[VolumeId, Found], volume: VolumeId) -> Found:
+        found = survey.get(checked(volume))
         if found is None or not found.volume.complete:
             raise StorageError(f"volume {volume!r} is not in the pool at {self.root}")
         return found

@@ -6,6 +6,7 @@
     POOL/DATASET/<id>/part<n>        one of the datasets that make up a volume together
     POOL/DATASET/<id>@frozen-<id>    there = the volume is frozen; clones come from it
     POOL/DATASET/<id>@<other>        the frozen volume <other>; local property cowdb:snapshot
+    POOL/DATASET/<id>@passing-<hex>  there for a moment; local property cowdb:passing: its name
     ANYTHING@cowdb-<id>              taken of another's dataset for the frozen volume <id>
 
 User properties are inherited by children and by snapshots: a mark counts only where it is local
@@ -23,6 +24,7 @@ SCHEME = "zfs:"
 FORMAT = "1"
 POOL, FORMAT_OF, VOLUME, SNAPSHOT = "cowdb:pool", "cowdb:format", "cowdb:volume", "cowdb:snapshot"
 MARK, PARTS, SET, PLACE = "cowdb:mark", "cowdb:parts", "cowdb:set", "cowdb:place"
+PASSING = "cowdb:passing"
 HOLD = "cowdb:"  # and the id of the volume that was cloned from the snapshot
 _ID = re.compile(r"[a-z0-9-]{1,100}")
 _DATASET = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*(/[A-Za-z0-9_.:-]+)+")

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from cowdb.agent import system
@@ -25,8 +26,9 @@ from cowdb.agent.storage import zfs_command as command
 from cowdb.agent.storage import zfs_core as core
 from cowdb.agent.storage.kernel import translated
 from cowdb.agent.storage.zfs import ZfsPool
-from cowdb.agent.storage.zfs_names import FORMAT, FORMAT_OF, POOL, dataset_of, zpool_of
-from cowdb.errors import PoolMissingError, StorageError
+from cowdb.agent.storage.zfs_names import FORMAT, FORMAT_OF, PASSING, POOL, dataset_of, zpool_of
+from cowdb.agent.storage.zfs_volumes import is_passing
+from cowdb.errors import ConflictError, PoolMissingError, StorageError
 
 CHOSEN = {
     "recordsize": "16k",
@@ -38,7 +40,7 @@ CHOSEN = {
     "setuid": "off",
 }
 _MADE = "cowdb:made"  # by cowdb, and so cowdb's to remove
-_WANTED = (POOL, FORMAT_OF, _MADE, "mountpoint", "mounted", "canmount", "keystatus")
+_WANTED = (POOL, FORMAT_OF, PASSING, _MADE, "mountpoint", "mounted", "canmount", "keystatus")
 
 
 def make(path: str) -> str:
@@ -129,7 +131,16 @@ def open_pool(path: str, pool: str) -> ZfsPool:
         wanted = entry.value("mounted") == "no" and entry.value("canmount") == "on"
         if wanted and (entry.name == dataset or entry.value("keystatus") != "unavailable"):
             command.mount(entry.name)
+    _drop_passing(entries)
     return ZfsPool(dataset, pool, Path(entries[0].value("mountpoint")))
+
+
+def _drop_passing(entries: Sequence[command.Entry]) -> None:
+    """Snapshots that an agent took for a moment and was killed before that was over."""
+    for entry in entries:
+        if is_passing(entry):
+            with contextlib.suppress(ConflictError):  # held: still in use
+                core.destroy_snapshots([entry.name])
 
 
 def remove(path: str, pool: str) -> None:

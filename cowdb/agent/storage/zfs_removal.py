@@ -38,6 +38,7 @@ def remove(found: Found, pool: str, root: Path, is_ours: Callable[[str], bool]) 
         _drop_snapshots(volume, [found.head], pool)
         return
     _refuse_strangers(found, is_ours)
+    core.destroy_snapshots(found.passing)
     own = {piece.dataset for piece in found.pieces}
     clones = [name for taken in found.taken for name in _clones(taken) if name not in own]
     if clones:

@@ -16,12 +16,12 @@ from pathlib import PurePosixPath
 
 from cowdb.agent.storage.protocol import Mark, Volume, VolumeId
 from cowdb.agent.storage.zfs_command import Entry
-from cowdb.agent.storage.zfs_names import MARK, PARTS, SET, SNAPSHOT, VOLUME, frozen
+from cowdb.agent.storage.zfs_names import MARK, PARTS, PASSING, SET, SNAPSHOT, VOLUME, frozen
 
 CARRIED = ("recordsize", "compression", "logbias", "primarycache")
 """Properties that a clone takes along: ZFS lets it inherit from its parent, not its origin."""
 
-WANTED = (VOLUME, SNAPSHOT, MARK, PARTS, SET, "origin", "readonly", *CARRIED)
+WANTED = (VOLUME, SNAPSHOT, MARK, PARTS, SET, PASSING, "origin", "readonly", *CARRIED)
 _ID = re.compile(r"[a-z0-9-]{1,100}")
 
 
@@ -50,6 +50,7 @@ class Found:
     :param pieces: parents before what is mounted in them.
     :param taken: for a set, the snapshots that were taken for it.
     :param strangers: datasets and snapshots beneath the head that are no part of this volume.
+    :param passing: snapshots of ours that nobody needs any more.
     """
 
     volume: Volume
@@ -57,6 +58,7 @@ class Found:
     pieces: tuple[Piece, ...]
     taken: tuple[str, ...]
     strangers: tuple[str, ...]
+    passing: tuple[str, ...] = ()
 
     @property
     def is_snapshot(self) -> bool:
@@ -156,13 +158,21 @@ def _dataset(entry: Entry, names: Sequence[str], known: Mapping[str, Entry]) -> 
     whole = len(pieces) == max(1, len(promised)) and (is_frozen or entry.local("readonly") != "on")
     own = {head, *(piece.dataset for piece in pieces)}
     own |= {frozen(name, volume) for name in own}
+    passing = tuple(name for name in names if is_passing(known[name]))
     return Found(
         volume=Volume(volume, is_frozen, whole, _mark(entry)),
         head=head,
         pieces=tuple(pieces),
         taken=tuple(snapshot for _, snapshot in promised) if is_set else (),
-        strangers=tuple(name for name in names if name not in own),
+        strangers=tuple(name for name in names if name not in own and name not in passing),
+        passing=passing,
     )
+
+
+def is_passing(entry: Entry) -> bool:
+    """Whether it is a snapshot that cowdb took for a moment."""
+    _, _, last = entry.name.partition("@")
+    return bool(last) and entry.local(PASSING) == last
 
 
 def _piece(entry: Entry, place: PurePosixPath, source: str, known: Mapping[str, Entry]) -> Piece:

@@ -18,7 +18,9 @@ import psycopg
 
 from cowdb.controller.diff.catalog.reader import read_schema
 from cowdb.controller.diff.catalog.unmodelled import read_notes
-from cowdb.controller.diff.counts import Counted, Counting, compare_counts
+from cowdb.controller.diff.counting.count import count_sides
+from cowdb.controller.diff.counting.host import Host
+from cowdb.controller.diff.counts import Counted, compare_counts
 from cowdb.controller.diff.model import Changes, Method, Progress, Report, Schema, Side, Wanted
 from cowdb.controller.diff.rows.compare import Compared, Instant, compare_rows
 from cowdb.controller.diff.rows.physical import Files, read_files
@@ -41,14 +43,16 @@ class Read:
     major: int
     timings_ms: dict[str, float]
     instant: Instant
+    conn: psycopg.Connection[Any]
 
 
 def compare(
     sides: Sequence[Side], what: Wanted, progress: Progress | None = None,
-    changes: Changes | None = None,
+    changes: Changes | None = None, host: Host | None = None,
 ) -> Report:  # fmt: skip
     """Every other side against the first; no side is written to.
 
+    :param host: where the branches are, so that a snapshot's numbers of rows serve all of them.
     :param changes: asks the host where two branches can differ, so that only that is read.
     :param progress: called from several threads, but never from two at once.
     :raises InvalidError: fewer than two sides, two of one name, or an impossible connection string.
@@ -62,6 +66,7 @@ def compare(
     connections = Connections()
     with ExitStack() as stack:
         reads = _read_all(sides, what, connections, meter, stack)
+        reads = _count_all(reads, what, connections, meter, host)
         began = time.perf_counter()
         rows = _compare_rows(reads, what, connections, meter, changes)
         row_ms = _since(began)
@@ -125,7 +130,6 @@ def _read(
     timings: dict[str, float] = {}
     schema: Schema = {}
     notes: list[str] = []
-    counted = Counted({}, {}, {})
     started = time.perf_counter()
     conn = stack.enter_context(connected(side, connections))
     timings["connect"] = _since(started)
@@ -137,11 +141,6 @@ def _read(
             timings["schema"] = _since(started)
             meter.step(f"schema of {side.label}")
         notes += read_notes(conn)
-        if what.counts:
-            started = time.perf_counter()
-            counted = Counting(side, connections, what.tables).run(conn)
-            timings["counts"] = _since(started)
-            meter.step(f"counts of {side.label}")
         snapshot = ""
         files: Files = {}
         standby = False
@@ -150,7 +149,27 @@ def _read(
             ((snapshot, standby),) = conn.execute(query).fetchall()
             files = read_files(conn)
     major = conn.info.server_version // 10000
-    return Read(schema, counted, notes, major, timings, Instant(side, snapshot, files, standby))
+    instant = Instant(side, snapshot, files, standby)
+    return Read(schema, Counted({}, {}, {}), notes, major, timings, instant, conn)
+
+
+def _count_all(
+    reads: list[Read], what: Wanted, connections: Connections, meter: _Meter, host: Host | None
+) -> list[Read]:
+    """Only now: every side has its snapshot, so what it sees is flushed when the host is asked."""
+    if not what.counts:
+        return reads
+    started = time.perf_counter()
+    sides = [(read.instant.side, read.conn) for read in reads]
+    counted = count_sides(
+        sides, what.tables, connections, host,
+        lambda side: meter.step(f"counts of {side.label}"), asked=what.rows,
+    )  # fmt: skip
+    took = {"counts": _since(started)}
+    return [
+        replace(read, counted=each, timings_ms=read.timings_ms | took)
+        for read, each in zip(reads, counted, strict=True)
+    ]
 
 
 def _compare_rows(
@@ -208,7 +227,7 @@ def _report(
     unread = any(read.counted.failed for read in reads) or any(item.failed for item in rows)
     same = all(len(set(line["counts"])) == 1 for line in counts)
     lines = [line for item in rows for line in item.rows]
-    method: dict[str, Method] = {line["table"]: "full-scan" for line in counts}
+    method: dict[str, Method] = {line["table"]: line["method"] for line in counts}
     for item in rows:
         method |= item.method
     return {

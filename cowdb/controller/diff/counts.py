@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from cowdb.controller.diff.model import Side, TableCounts
+from cowdb.controller.diff.model import METHODS, Method, Side, TableCounts
 from cowdb.controller.diff.scope import is_chosen, name_parts
 from cowdb.controller.diff.session import Connections, connected, reason
 from cowdb.errors import CowdbError
@@ -63,11 +63,32 @@ class Counted:
     :param rows: for each table that was counted.
     :param failed: why a table could not be counted.
     :param left_out: why a relation has no number of rows to begin with.
+    :param method: for each table that was counted, what of it was read for that.
     """
 
     rows: Mapping[str, int]
     failed: Mapping[str, str]
     left_out: Mapping[str, str]
+    method: Mapping[str, Method] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The tables of one side.
+
+    :param wanted: those that are asked for; `leaves` says where their rows lie.
+    :param needed: names of the tables to count for that."""
+
+    tables: Sequence[Table]
+    wanted: Sequence[Table]
+    leaves: Mapping[str, Sequence[Table]]
+    needed: set[str]
+
+    def counted(
+        self, rows: Mapping[str, int], failed: Mapping[str, str], method: Mapping[str, Method]
+    ) -> Counted:
+        """:param rows: of the needed tables, but for those that have `failed`."""
+        return _summed(self, rows, failed, method)
 
 
 class Tally:
@@ -108,13 +129,24 @@ class Counting:
 
         :param conn: in a repeatable read transaction, whose snapshot the count is of.
         """
+        survey = self.survey(conn)
+        tally = self.count(conn, [table for table in survey.tables if table.name in survey.needed])
+        return survey.counted(tally.rows, tally.failed, dict.fromkeys(tally.rows, "full-scan"))
+
+    def survey(self, conn: psycopg.Connection[Any]) -> Survey:
+        """What there is to count."""
         tables = [Table(*row) for row in conn.execute(_TABLES).fetchall()]
         wanted = [table for table in tables if is_chosen(table.name, self.globs)]
         leaves = _leaves(tables)
-        needed = {leaf.name for table in wanted for leaf in leaves[table.name]}
-        tally = Tally(table for table in tables if table.name in needed and _holds_rows(table))
-        self._count_all(conn, tally)
-        return _summed(wanted, leaves, tally)
+        needed = {leaf.name for table in wanted for leaf in leaves[table.name] if _holds_rows(leaf)}
+        return Survey(tables, wanted, leaves, needed)
+
+    def count(self, conn: psycopg.Connection[Any], tables: Sequence[Table]) -> Tally:
+        """Counts these tables, each of which holds rows, in the connection's snapshot."""
+        tally = Tally(tables)
+        if tables:
+            self._count_all(conn, tally)
+        return tally
 
     def _count_all(self, conn: psycopg.Connection[Any], tally: Tally) -> None:
         workers = self._workers(conn, tally.total)
@@ -199,24 +231,32 @@ def _leaves(tables: Sequence[Table]) -> dict[str, list[Table]]:
 
 
 def _summed(
-    wanted: Sequence[Table], leaves: Mapping[str, Sequence[Table]], tally: Tally
-) -> Counted:
+    survey: Survey, counts: Mapping[str, int], bad: Mapping[str, str],
+    methods: Mapping[str, Method],
+) -> Counted:  # fmt: skip
     rows: dict[str, int] = {}
     failed: dict[str, str] = {}
     left_out: dict[str, str] = {}
-    for table in wanted:
-        parts = leaves[table.name]
-        bad = next((part for part in parts if part.name in tally.failed), None)
+    method: dict[str, Method] = {}
+    for table in survey.wanted:
+        parts = survey.leaves[table.name]
+        broken = next((part for part in parts if part.name in bad), None)
         outside = next((part for part in parts if not _holds_rows(part)), None)
-        if bad is not None:
-            where = "" if bad is table else f"partition {bad.name}: "
-            failed[table.name] = where + tally.failed[bad.name]
+        if broken is not None:
+            where = "" if broken is table else f"partition {broken.name}: "
+            failed[table.name] = where + bad[broken.name]
         elif outside is not None:
             what = "foreign table" if outside.kind == "f" else "not populated"
             left_out[table.name] = what if outside is table else f"partition {outside.name}: {what}"
         else:
-            rows[table.name] = sum(tally.rows[part.name] for part in parts)
-    return Counted(rows, failed, left_out)
+            rows[table.name] = sum(counts[part.name] for part in parts)
+            method[table.name] = _most([methods[part.name] for part in parts])
+    return Counted(rows, failed, left_out, method)
+
+
+def _most(methods: Iterable[Method]) -> Method:
+    """The one that reads the most."""
+    return max(methods, key=METHODS.index, default="unchanged-blocks")
 
 
 def compare_counts(sides: Sequence[Counted]) -> list[TableCounts]:
@@ -224,6 +264,11 @@ def compare_counts(sides: Sequence[Counted]) -> list[TableCounts]:
     unknown = {name for side in sides for name in (*side.failed, *side.left_out)}
     names = {name for side in sides for name in side.rows} - unknown
     return [
-        {"table": name, "counts": [side.rows.get(name) for side in sides], "exact": True}
+        {
+            "table": name,
+            "counts": [side.rows.get(name) for side in sides],
+            "exact": True,
+            "method": _most(side.method[name] for side in sides if name in side.method),
+        }
         for name in sorted(names)
     ]

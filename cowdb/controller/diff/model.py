@@ -12,6 +12,8 @@ from typing import Literal, NotRequired, TypeAlias, TypedDict
 Value: TypeAlias = str | int | float | bool | list[str] | None
 Change = Literal["added", "removed", "changed"]
 Method = Literal["unchanged-blocks", "changed-blocks", "full-scan"]
+METHODS: tuple[Method, ...] = ("unchanged-blocks", "changed-blocks", "full-scan")
+"""From the one that reads the least to the one that reads the most."""
 Progress: TypeAlias = Callable[[str, int, int], None]
 """What is being done, how much of it is done, and how much there is; may come from any thread."""
 
@@ -99,6 +101,8 @@ class TableCounts(TypedDict):
     counts: list[int | None]
     """For each side; None where the table does not exist."""
     exact: bool
+    method: Method
+    """What was read for it, on the side where that was the most."""
 
 
 class RowChange(TypedDict):

@@ -22,7 +22,7 @@ class Control:
     :param lsn: of the latest checkpoint.
     :param redo: where replay begins after a crash.
     :param state: as pg_controldata words it ("in production", "shut down", ...).
-    :param layout: bytes of a block, blocks of a relation's file; a build can have its own.
+    :param block_size: bytes of a page; `segment` pages in one file of a relation.
     """
 
     system_identifier: str
@@ -30,11 +30,18 @@ class Control:
     timeline: int
     state: str
     redo: str = ""
-    layout: tuple[int, int] = (8192, 131072)
+    block_size: int = 8192
+    segment: int = 2**30 // 8192
 
     @property
     def clean(self) -> bool:
         return self.state in CLEAN_STATES
+
+    @property
+    def over(self) -> bool:
+        """Every transaction has ended, but for prepared ones. On a standby that was shut down some
+        may have been in progress."""
+        return self.state == "shut down"
 
 
 def read_control(datadir: Path, binaries: Binaries, user: OsUser) -> Control:
@@ -57,10 +64,8 @@ def read_control(datadir: Path, binaries: Binaries, user: OsUser) -> Control:
             timeline=int(values["Latest checkpoint's TimeLineID"]),
             state=values["Database cluster state"].strip(),
             redo=values["Latest checkpoint's REDO location"].strip(),
-            layout=(
-                int(values["Database block size"]),
-                int(values["Blocks per segment of large relation"]),
-            ),
+            block_size=int(values["Database block size"]),
+            segment=int(values["Blocks per segment of large relation"]),
         )
     except KeyError as error:
         raise ServerError(f"pg_controldata of {datadir} says nothing of {error}") from None

@@ -1,0 +1,1 @@
+"""Numbers of rows from a snapshot's number and the blocks that have changed since."""
