@@ -69,6 +69,14 @@ class PlainPostgres:
                 conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+def installed() -> list[Path]:
+    """Bin directories of servers, the oldest major first; COWDB_TEST_BINDIRS has globs of them."""
+    globs = os.environ.get("COWDB_TEST_BINDIRS", "/usr/lib/postgresql/*/bin").split(":")
+    found = {path for each in globs for path in Path("/").glob(each.lstrip("/"))
+             if (path / "initdb").exists()}  # fmt: skip
+    return sorted(found, key=lambda path: float(path.parent.name))
+
+
 def find_bin() -> Path:
     """The chosen bin directory, or that of the newest installed version; skips without one."""
     if chosen := os.environ.get("COWDB_TEST_PG_BIN"):
@@ -82,9 +90,11 @@ def find_bin() -> Path:
 
 
 @contextmanager
-def running() -> Iterator[PlainPostgres]:
-    """A new server, which is stopped and removed at the end however the tests went."""
-    binaries = find_bin()
+def running(binaries: Path | None = None) -> Iterator[PlainPostgres]:
+    """A new server, which is stopped and removed at the end however the tests went.
+
+    :param binaries: of another version than the one that `find_bin` finds."""
+    binaries = binaries or find_bin()
     directory = Path(tempfile.mkdtemp(prefix="cowdb-plainpg-", dir="/tmp"))
     try:
         if os.getuid() == 0:

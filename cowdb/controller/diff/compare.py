@@ -16,16 +16,27 @@ from typing import Any
 
 import psycopg
 
+from cowdb.controller.diff import renames
 from cowdb.controller.diff.catalog.reader import read_schema
 from cowdb.controller.diff.catalog.unmodelled import read_notes
 from cowdb.controller.diff.counting.count import count_sides
 from cowdb.controller.diff.counting.host import Host
 from cowdb.controller.diff.counts import Counted, compare_counts
-from cowdb.controller.diff.model import Changes, Method, Progress, Report, Schema, Side, Wanted
-from cowdb.controller.diff.rows.compare import Compared, Instant, compare_rows
+from cowdb.controller.diff.model import (
+    Changes,
+    Method,
+    Progress,
+    Renamed,
+    Report,
+    Schema,
+    Side,
+    Wanted,
+)
+from cowdb.controller.diff.rows.compare import Compared, compare_rows
+from cowdb.controller.diff.rows.lanes import Instant
 from cowdb.controller.diff.rows.physical import Files, read_files
 from cowdb.controller.diff.schema import compare_sides
-from cowdb.controller.diff.scope import chosen_part
+from cowdb.controller.diff.scope import chosen_part, is_chosen
 from cowdb.controller.diff.session import Connections, connected, redacted, translated
 from cowdb.errors import InvalidError
 
@@ -67,10 +78,11 @@ def compare(
     with ExitStack() as stack:
         reads = _read_all(sides, what, connections, meter, stack)
         reads = _count_all(reads, what, connections, meter, host)
+        reads, renamed = _known_by_first_names(reads, what, changes)
         began = time.perf_counter()
         rows = _compare_rows(reads, what, connections, meter, changes)
         row_ms = _since(began)
-    report = _report([side.label for side in sides], what, reads, rows)
+    report = _report([side.label for side in sides], what, reads, rows, renamed)
     if what.rows:
         report["timings_ms"]["rows"] = row_ms
     report["timings_ms"]["total"] = _since(started)
@@ -149,7 +161,7 @@ def _read(
             ((snapshot, standby),) = conn.execute(query).fetchall()
             files = read_files(conn)
     major = conn.info.server_version // 10000
-    instant = Instant(side, snapshot, files, standby)
+    instant = Instant(side, snapshot, conn, files, standby)
     return Read(schema, Counted({}, {}, {}), notes, major, timings, instant, conn)
 
 
@@ -194,6 +206,27 @@ def _compare_rows(
     return done
 
 
+def _known_by_first_names(
+    reads: Sequence[Read], what: Wanted, changes: Changes | None
+) -> tuple[list[Read], list[Renamed]]:
+    """What was read, with tables that a side has renamed under the first side's names."""
+    first = reads[0].instant
+    done, found = [reads[0]], []
+    for read in reads[1:]:
+        instant = read.instant
+        with translated(instant.side):
+            names = renames.find((first.side, first.conn), (instant.side, instant.conn), changes)
+        names = {after: before for after, before in names.items()
+                 if is_chosen(after, what.tables) or is_chosen(before, what.tables)}  # fmt: skip
+        found.append(names)
+        done.append(replace(
+            read, schema=renames.renamed_schema(read.schema, names),
+            counted=renames.renamed_counts(read.counted, names),
+            instant=replace(instant, renamed=names),
+        ))  # fmt: skip
+    return done, renames.listed([read.instant.side.label for read in reads[1:]], found)
+
+
 def _where(
     first: Instant, other: Instant, changes: Changes | None
 ) -> tuple[Mapping[str, Sequence[Sequence[int]]] | None, str]:
@@ -220,9 +253,11 @@ def _catalog(conn: psycopg.Connection[Any]) -> tuple[Schema, list[str]]:
 
 
 def _report(
-    labels: Sequence[str], what: Wanted, reads: Sequence[Read], rows: Sequence[Compared]
-) -> Report:
+    labels: Sequence[str], what: Wanted, reads: Sequence[Read], rows: Sequence[Compared],
+    renamed: Sequence[Renamed],
+) -> Report:  # fmt: skip
     changes = compare_sides([chosen_part(read.schema, what.tables) for read in reads], labels)
+    changes = renames.with_names(changes, renamed)
     counts = compare_counts([read.counted for read in reads])
     unread = any(read.counted.failed for read in reads) or any(item.failed for item in rows)
     same = all(len(set(line["counts"])) == 1 for line in counts)
@@ -238,6 +273,7 @@ def _report(
         "rows": lines,
         "method": method,
         "why_full_scan": {name: why for item in rows for name, why in sorted(item.whole.items())},
+        "renamed": list(renamed),
         "not_compared": _not_compared(labels, what, reads, rows),
         "timings_ms": _slowest(reads),
     }

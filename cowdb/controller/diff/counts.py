@@ -171,10 +171,8 @@ class Counting:
             raise tally.fatal[0]
 
     def _workers(self, conn: psycopg.Connection[Any], tables: int) -> int:
-        room: int
-        ((room,),) = conn.execute(_ROOM).fetchall()
         # Half of what is free: the server has other users.
-        return max(1, min(self.most, tables, 1 + room // 2))
+        return max(1, min(self.most, tables, 1 + room_for(conn) // 2))
 
     def _assist(self, snapshot: str, tally: Tally) -> None:
         """A further worker; that there is no connection left for it only makes it slower."""
@@ -209,6 +207,12 @@ class Counting:
             tally.failed[table.name] = reason(error)
         else:
             tally.rows[table.name] = number
+
+
+def room_for(conn: psycopg.Connection[Any]) -> int:
+    """How many further connections the server would still accept."""
+    ((room,),) = conn.execute(_ROOM).fetchall()
+    return int(room)
 
 
 def _holds_rows(table: Table) -> bool:

@@ -133,6 +133,16 @@ class RowChanges(TypedDict):
     """The first few, in an order that says nothing."""
 
 
+class Renamed(TypedDict):
+    """One table under two names; everything else tells of it by the first."""
+
+    kind: str
+    side: str
+    """The side that differs from the first one."""
+    names: list[str]
+    """On the first side, and on the other."""
+
+
 class Report(TypedDict):
     sides: list[str]
     identical: bool
@@ -143,5 +153,6 @@ class Report(TypedDict):
     method: dict[str, Method]
     why_full_scan: dict[str, str]
     """For tables that were read whole although the host told which blocks have changed."""
+    renamed: list[Renamed]
     not_compared: list[str]
     timings_ms: dict[str, float]

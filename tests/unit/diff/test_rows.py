@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+import struct
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cowdb.controller.diff.rows.merge import Names, Row, checked, merge
+from cowdb.controller.diff.rows.digest import Store, differing, shares
+from cowdb.controller.diff.rows.merge import Names, Row, merge
 from cowdb.controller.diff.rows.record import fields
 from cowdb.controller.diff.rows.spill import Sorter
 from cowdb.errors import CowdbError
@@ -66,11 +69,6 @@ def test_without_a_key_rows_are_a_multiset() -> None:
     assert found.sample == [{"change": "added", "key": {}, "row": {"a": "x"}}] * 2
 
 
-def test_rows_out_of_order_are_noticed() -> None:
-    with pytest.raises(ValueError, match="order"):
-        list(checked([(b"b", b""), (b"a", b"")]))
-
-
 def test_sorting_more_than_fits_in_memory() -> None:
     seeded = random.Random(1)
     made = [(seeded.randbytes(3), seeded.randbytes(seeded.randrange(20))) for _ in range(2000)]
@@ -78,3 +76,41 @@ def test_sorting_more_than_fits_in_memory() -> None:
         for row in made:
             sorter.add(row)
         assert list(sorter.sorted()) == sorted(made)
+
+
+DIGESTS = st.lists(st.sampled_from("abcd"), max_size=12)
+
+
+@given(DIGESTS, DIGESTS)
+def test_rows_that_a_side_has_more_often_differ(one: list[str], two: list[str]) -> None:
+    sides = [b"".join(letter.encode() * 16 + struct.pack("!HIH", side, side, place)
+                      for place, letter in enumerate(letters))
+             for side, letters in enumerate((one, two))]  # fmt: skip
+    for letters, tids, more in zip((one, two), differing(*sides), (
+            Counter(one) - Counter(two), Counter(two) - Counter(one)), strict=True):  # fmt: skip
+        assert Counter(letters[struct.unpack("!HIH", tid)[2]] for tid in tids) == more
+
+
+def test_digests_beyond_the_bound_come_back_from_the_file() -> None:
+    seeded = random.Random(1)
+    made = [(seeded.randrange(5), seeded.randbytes(24 * seeded.randrange(9))) for _ in range(300)]
+    with Store(most_bytes=500) as store:
+        for part, records in made:
+            store.add(part, records)
+        for part in range(5):
+            assert sorted(store.take(part)) == sorted(b"".join(r for p, r in made if p == part))
+            assert store.take(part) == b""
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9000), st.integers(1, 3000)), max_size=8), st.integers(1, 9)
+)
+def test_shares_are_all_of_the_blocks_in_order(spans: list[tuple[int, int]], most: int) -> None:
+    ranges, end = [], 0
+    for gap, length in spans:
+        ranges.append((end + gap, end + gap + length))
+        end += gap + length
+    pieces = [piece for share in shares(ranges, most) for piece in share]
+    assert all(high - low <= 512 for low, high in pieces)
+    blocks = [block for low, high in pieces for block in range(low, high)]
+    assert blocks == [block for low, high in ranges for block in range(low, high)]

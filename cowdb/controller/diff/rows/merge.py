@@ -3,7 +3,7 @@ and bounded in memory: it keeps the current rows and a sample."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -38,10 +38,13 @@ class Names:
     key: Sequence[str]
 
 
-def merge(first: Iterable[Row], other: Iterable[Row], names: Names, most: int) -> Found:
+def merge(
+    first: Iterable[Row], other: Iterable[Row], names: Names, most: int, found: Found | None = None
+) -> Found:
     """:param first: rows of the first side, sorted by (order, text); `other` likewise.
-    :param most: how many differences the sample holds."""
-    found = Found()
+    :param most: how many differences the sample holds.
+    :param found: what to add to, where a table comes part by part."""
+    found = Found() if found is None else found
     left, right = iter(first), iter(other)
     one, two = next(left, None), next(right, None)
     while one is not None or two is not None:
@@ -63,7 +66,7 @@ def merge(first: Iterable[Row], other: Iterable[Row], names: Names, most: int) -
 
 def _changed(found: Found, before: bytes, after: bytes, names: Names, most: int) -> None:
     found.changed += 1
-    old, new = fields(before.decode()), fields(after.decode())
+    old, new = _fields(before), _fields(after)
     differs = {}
     for name, one, two in zip(names.columns, old, new, strict=True):
         if one != two:
@@ -78,17 +81,11 @@ def _changed(found: Found, before: bytes, after: bytes, names: Names, most: int)
 def _note(found: Found, change: Change, text: bytes, names: Names, most: int) -> None:
     if len(found.sample) >= most:
         return
-    values = dict(zip(names.columns, fields(text.decode()), strict=True))
+    values = dict(zip(names.columns, _fields(text) if names.columns else (), strict=True))
     key = {name: values[name] for name in names.key}
     found.sample.append({"change": change, "key": key, "row": values})
 
 
-def checked(rows: Iterable[Row]) -> Iterator[Row]:
-    """The same rows; raises ValueError where they are not sorted, which would make a false
-    difference of every row."""
-    last: bytes | None = None
-    for row in rows:
-        if last is not None and row[0] < last:
-            raise ValueError("rows came out of order")
-        last = row[0]
-        yield row
+def _fields(text: bytes) -> list[str | None]:
+    # A database in SQL_ASCII may hold any bytes; escaped, they still tell values apart.
+    return fields(text.decode(errors="backslashreplace"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from cowdb.controller.diff.rows.shape import Common
 
@@ -100,6 +101,16 @@ class Catalog:
 def read_files(conn: psycopg.Connection[Any]) -> Files:
     """Where tables lie now, whatever the transaction's snapshot says."""
     return dict(conn.execute(_FILES).fetchall())
+
+
+def locked_file(conn: psycopg.Connection[Any], table: Common, name: str) -> str | None:
+    """Where a table lies; until the transaction ends nobody can rewrite it.
+
+    Naming the table locks it before the path is looked up, and that reads the newest catalogs.
+    """
+    query = sql.SQL("SELECT pg_relation_filepath({}::regclass), (SELECT 1 FROM {} t LIMIT 0)")
+    ((file, _),) = conn.execute(query.format(sql.Literal(name), table.relation(name))).fetchall()
+    return None if file is None else str(file)
 
 
 def read_catalog(conn: psycopg.Connection[Any]) -> Catalog:

@@ -19,6 +19,8 @@ def fields(text: str) -> list[str | None]:
     """
     if len(text) < 2 or text[0] != "(" or text[-1] != ")":
         raise CowdbError("a row came in a form that record_out does not print")
+    if '"' not in text:
+        return [value or None for value in text[1:-1].split(",")]
     found: list[str | None] = []
     place, end = 1, len(text) - 1
     while True:

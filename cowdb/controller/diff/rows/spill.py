@@ -12,7 +12,7 @@ from typing import IO, Self
 
 from cowdb.controller.diff.rows.merge import Row
 
-MOST_BYTES = 32 * 2**20  # of rows in memory, before they go to a file
+MOST_BYTES = 12 * 2**20  # of rows in memory, before they go to a file
 _OVERHEAD = 150  # bytes that Python needs for one row beside its text
 _LENGTHS = struct.Struct("<II")
 

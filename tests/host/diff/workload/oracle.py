@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -22,9 +23,14 @@ SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname), n.nspname
         AND attnum > 0 AND NOT attisdropped ORDER BY attnum),
     ARRAY(SELECT a.attname::text FROM pg_constraint k JOIN pg_attribute a
         ON a.attrelid = c.oid AND a.attnum = ANY (k.conkey)
-        WHERE k.conrelid = c.oid AND k.contype = 'p' ORDER BY 1)
+        WHERE k.conrelid = c.oid AND k.contype = 'p' ORDER BY 1),
+    (SELECT json_object_agg(a.attname, CASE WHEN a.atttypid IN (700, 701) THEN 'float'
+            WHEN a.atttypid = 1700 THEN 'numeric' ELSE 'case' END)
+        FROM pg_attribute a LEFT JOIN pg_collation l ON l.oid = a.attcollation
+        WHERE a.attrelid = c.oid AND a.attnum > 0
+            AND (a.atttypid IN (700, 701, 1700) OR NOT l.collisdeterministic))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'public' AND (c.relkind = 'r' OR c.relkind = 'm' AND c.relispopulated)
+WHERE n.nspname = 'public' AND (c.relkind IN ('r', 'p') OR c.relkind = 'm' AND c.relispopulated)
 """
 _SET = """SET search_path = ''; SET datestyle = 'ISO, MDY'; SET timezone = 'UTC';
     SET extra_float_digits = 1; SET intervalstyle = 'postgres'; SET bytea_output = 'hex'"""
@@ -32,10 +38,13 @@ _SET = """SET search_path = ''; SET datestyle = 'ISO, MDY'; SET timezone = 'UTC'
 
 @dataclass(frozen=True)
 class Table:
-    """:param primary: the columns of its primary key, sorted."""
+    """:param primary: the columns of its primary key, sorted.
+    :param loose: columns whose values can be equal and print otherwise, and how."""
 
+    oid: object
     columns: tuple[str, ...]
     primary: tuple[str, ...]
+    loose: Mapping[str, str]
     rows: Sequence[Row]
 
 
@@ -47,6 +56,7 @@ class Expected:
     removed: Counter[Row]
     changed: Mapping[Row, Mapping[str, tuple[Value, Value]]]
     columns: tuple[str, ...]
+    ways: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def numbers(self) -> tuple[int, int, int]:
@@ -63,7 +73,8 @@ def read(dsn: Callable[[], str]) -> dict[str, Table]:
     with connected(dsn, "-c lock_timeout=20000") as conn:
         conn.execute(_SET.encode())
         conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        for _, name, schema, table, plain, columns, primary in conn.execute(_TABLES).fetchall():
+        for line in conn.execute(_TABLES).fetchall():
+            oid, name, schema, table, plain, columns, primary, loose = line
             found: Any = columns
             if not found:
                 continue
@@ -73,7 +84,8 @@ def read(dsn: Callable[[], str]) -> dict[str, Table]:
                 sql.Identifier(str(schema), str(table)),
             )
             keys: Any = primary
-            tables[str(name)] = Table(tuple(found), tuple(keys), _rows(conn, query))
+            ways: Any = loose or {}
+            tables[str(name)] = Table(oid, tuple(found), tuple(keys), ways, _rows(conn, query))
     return tables
 
 
@@ -96,7 +108,8 @@ def differences(one: Table, two: Table, key: Sequence[str]) -> Expected:
     if not key:
         left, right = Counter(first), Counter(other)
         return Expected(right - left, left - right, {}, columns)
-    places = [columns.index(name) for name in key]
+    ways = {name: way for name, way in one.loose.items() if two.loose.get(name) == way}
+    places = [(columns.index(name), ways.get(name, "")) for name in key]
     before, after = _by_key(first, places), _by_key(other, places)
     changed = {
         found: {name: (old, new) for name, old, new
@@ -106,7 +119,7 @@ def differences(one: Table, two: Table, key: Sequence[str]) -> Expected:
     return Expected(
         Counter(row for found, row in after.items() if found not in before),
         Counter(row for found, row in before.items() if found not in after),
-        changed, columns,
+        changed, columns, ways,
     )  # fmt: skip
 
 
@@ -115,7 +128,18 @@ def _project(table: Table, columns: Sequence[str]) -> list[Row]:
     return [tuple(row[place] for place in places) for row in table.rows]
 
 
-def _by_key(rows: Sequence[Row], places: Sequence[int]) -> dict[Row, Row]:
-    found = {tuple(row[place] for place in places): row for row in rows}
+def _by_key(rows: Sequence[Row], places: Sequence[tuple[int, str]]) -> dict[Row, Row]:
+    found = {tuple(spelled(row[place], way) for place, way in places): row for row in rows}
     assert len(found) == len(rows), "the reported key does not tell rows apart"
     return found
+
+
+def spelled(value: Value, way: str) -> Value:
+    """One text for all that an index holds for equal."""
+    if value is None or not way:
+        return value
+    if way == "float":
+        return "0" if value == "-0" else value
+    if way == "case":
+        return value.lower()
+    return str(Decimal(value).normalize())

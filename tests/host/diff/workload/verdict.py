@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from cowdb.controller.diff.model import Report, RowChange, RowChanges
-from tests.host.diff.workload.oracle import Expected, Row, Table, differences
+from tests.host.diff.workload.oracle import Expected, Row, Table, differences, spelled
 
 _SHOWN = 20
 
@@ -16,6 +16,11 @@ def disagreements(
 ) -> list[str]:
     """A sentence for everything in which the report and the oracle differ."""
     lines = {line["table"]: line for line in report["rows"]}
+    names = {after: before for before, after in (item["names"] for item in report["renamed"])}
+    wrong = [after for after, before in names.items() if other[after].oid != first[before].oid]
+    if wrong:
+        return [f"{after} is not {names[after]}" for after in wrong]
+    other = {names.get(name, name): table for name, table in other.items()}
     found = [f"{name}: reported, but on one side only"
              for name in lines.keys() - (first.keys() & other.keys())]  # fmt: skip
     found += [
@@ -63,7 +68,7 @@ def _sample(
     item: RowChange, expected: Expected, key: list[str], seen: Counter[tuple[str, Row]]
 ) -> list[str]:
     if item["change"] == "changed":
-        place = tuple(item["key"][name] for name in key)
+        place = tuple(spelled(item["key"][name], expected.ways.get(name, "")) for name in key)
         shown = {name: (old, new) for name, (old, new) in item["columns"].items()}
         right = expected.changed.get(place) == shown
         most = 1

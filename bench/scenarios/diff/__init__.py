@@ -1,0 +1,38 @@
+"""Row diff: two branches that differ in some rows, by cowdb, reladiff, EXCEPT and plain counting.
+
+`measure` runs it, `peers` are the others' ways, `kept` is what an interrupted run leaves for the
+next one, `story` tells it; the seam between them is the JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from bench.scenarios.diff import measure
+from bench.scenarios.diff.measure import run
+from bench.scenarios.diff.story import draw, page, table
+
+HELP = "find the rows that differ between two branches, for several sizes and amounts of change"
+PARTS: tuple[str, ...] = ()
+
+__all__ = ["HELP", "PARTS", "add_options", "draw", "page", "run", "table"]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rows", type=measure.parse_amounts, default=(10**6, 10**7),
+                        metavar="LIST", help="default 1M,10M; or 1M,10M,100M")  # fmt: skip
+    parser.add_argument("--changes", type=measure.parse_amounts,
+                        default=(10, 1000, 100_000, 10**6), metavar="LIST",
+                        help="changed rows, where a table has ten times as many; default "
+                        "10,1000,100k,1M")  # fmt: skip
+    parser.add_argument("--repeats", type=int, default=7, metavar="N",
+                        help="of cowdb for each (default 7)")  # fmt: skip
+    parser.add_argument("--peer-repeats", type=int, default=2, metavar="N",
+                        help="of each peer, as far as the budget goes (default 2)")  # fmt: skip
+    parser.add_argument("--peer-budget", type=float, default=120.0, metavar="SECONDS",
+                        help="no further repeat of a peer after so long (default 120)")  # fmt: skip
+    parser.add_argument("--peers-up-to", type=measure.amount, default=10**7, metavar="ROWS",
+                        help="no peers for larger tables (default 10M)")  # fmt: skip
+    parser.add_argument("--fresh", action="store_true",
+                        help="begin anew: do not go on where a run was interrupted")  # fmt: skip
+    parser.add_argument("--pg-version", metavar="MAJOR", help="default: the newest installed")
