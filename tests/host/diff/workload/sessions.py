@@ -90,17 +90,20 @@ class Sessions:
         return conn
 
     def _event(self, event: str) -> None:
-        if event in (CRASH, KILL):
-            self._flush_aborts()
         if event == CRASH:
+            self._flush_aborts()
             with contextlib.suppress(psycopg.Error):
                 os.kill(self._connection(0).info.backend_pid, signal.SIGKILL)
                 self._connection(0).execute("SELECT 1")
             self.close()
-            connected(self._host.dsn).close()
+            try:
+                connected(self._host.dsn).close()
+            except psycopg.OperationalError:
+                self._host.start()  # says why it could not recover
             return
         self.close()
         if event == KILL:
+            self._flush_aborts()
             kill(self._host.datadir())
             self._host.start()
         elif event == RESTART:
