@@ -85,7 +85,7 @@ def make(seed: int, major: int) -> Plan:
     statements = Statements(rng, major, salt=9)
     noise = [tuple([statements.safe() for _ in range(rng.choice([0, 2, 5]))] for _ in range(2))
              for _ in pairs]  # fmt: skip
-    mode = rng.choice(["online", "checkpoint", "stop"])
+    mode = rng.choice(["online", "checkpoint", "stop", "stop"])
     return Plan(
         seed, base, mode, rng.random() < 0.5, prepared, branches,
         pairs, [(before, after) for before, after in noise],
@@ -97,7 +97,7 @@ def _base(rng: random.Random, major: int, *, prepared: bool) -> Iterator[Step]:
     yield from (Step(0, text) for text in (*COLLATION, *filter(None, TYPES.splitlines())))
     rows = {}
     for kind in kinds(major):
-        rows[kind.name] = rng.choice([0, 40, 400, 400, 1500])
+        rows[kind.name] = rng.choice([0, 40, 400, 400, 1500] if not kind.unlogged else [400])
         yield from (Step(0, text) for text in kind.create())
     for kind in kinds(major):
         if rows[kind.name]:
@@ -138,6 +138,7 @@ def _programme(rng: random.Random, major: int, salt: int, twins: Sequence[str] =
         *(list(_transactions(rng, statements, session, size)) for session in range(sessions)),
         [step for text in twins for step in _steps(5, text)],
     ]))  # fmt: skip
+    steps += [Step(7, text) for text in statements.touches()]
     if salt <= 2:  # where it is in the snapshot, the branches end it differently
         steps.insert(0, Step(6, f"{['COMMIT', 'ROLLBACK'][salt - 1]} PREPARED 'in_snapshot'"))
     for event, chance in ((CRASH, 0.12), (KILL, 0.1), (RESTART, 0.06), (RESET, 0.06)):

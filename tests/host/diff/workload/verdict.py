@@ -26,6 +26,7 @@ def disagreements(
     found += [
         note for note in report["not_compared"] if "rows of" in note and "sequence" not in note
     ]
+    found += _counts(report, first, other)
     for name in sorted(first.keys() & other.keys()):
         one, two = first[name], other[name]
         if not set(one.columns) & set(two.columns):
@@ -40,6 +41,16 @@ def disagreements(
             continue
         found += [f"{name} ({report['method'].get(name)}): {text}"
                   for text in _line(line, one, two)]  # fmt: skip
+    return found
+
+
+def _counts(report: Report, first: Mapping[str, Table], other: Mapping[str, Table]) -> list[str]:
+    found = []
+    for line in report["counts"]:
+        right = [len(side[line["table"]].rows) if line["table"] in side else None
+                 for side in (first, other)]  # fmt: skip
+        if line["counts"] != right:
+            found.append(f"{line['table']}: counted {line['counts']}, but it is {right}")
     return found
 
 
