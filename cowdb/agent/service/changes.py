@@ -187,8 +187,9 @@ class Changes:
 
     def _flush(self, branch: BranchRecord) -> None:
         server = server_of(branch)
-        if process_of(server, self._context.host) is not None:
-            do(Checkpoint(server=server), self._context.host, Attempt())
+        if process_of(server, self._context.host) is None:
+            raise NotComparable(f"the server of {branch.name!r} does not run")
+        do(Checkpoint(server=server), self._context.host, Attempt())
 
 
 def lineage(tx: Transaction, branch: BranchRecord) -> Iterator[str]:
