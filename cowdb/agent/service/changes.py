@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from cowdb.agent.beneath import Beneath
 from cowdb.agent.effects import do
@@ -140,12 +140,18 @@ class Changes:
         if not isinstance(pool, ReportsChangedBlocks):
             raise NotComparable(f"the {pool.driver} driver does not report changed blocks")
         with self._context.store.transaction() as tx:
-            return common_ancestor([list(lineage(tx, branch)) for branch in branches])
+            found = common_ancestors([list(lineage(tx, branch)) for branch in branches])
+        reasons = []
+        # One that is not settled may come from one that is: then more has changed, but not all.
+        for ancestry in found:
+            if not (why := self._obstacle(ancestry.volume, branches[0])):
+                return ancestry
+            reasons.append(why)
+        raise NotComparable(reasons[0] if reasons else "they do not come from one snapshot")
 
     def _searched(self, branches: Sequence[BranchRecord], ancestry: Ancestry) -> list[Blocks]:
         pool = self._context.pools.get(branches[0].cluster.pool)
         assert isinstance(pool, ReportsChangedBlocks)
-        self._check_ancestor(ancestry.volume, branches[0])
         with ThreadPoolExecutor(len(branches), thread_name_prefix="cowdb-flush") as threads:
             list(threads.map(self._flush, branches))
         ancestor = VolumeId(ancestry.volume)
@@ -163,11 +169,12 @@ class Changes:
             searched.append(_listed(found))
         return searched
 
-    def _check_ancestor(self, ancestor: str, branch: BranchRecord) -> None:
-        """:raises NotComparable: its blocks do not tell.
+    def _obstacle(self, ancestor: str, branch: BranchRecord) -> str:
+        """Why the blocks of an ancestor do not tell; empty when they do.
 
-        Its transactions must all be over: one that is still open may end differently in the
-        two clones without touching a block."""
+        Its transactions must all be over: one that is still open may end differently in the two
+        clones without touching a block.
+        """
         cluster = branch.cluster
         pool = self._context.pools.get(cluster.pool)
         datadir = pool.path(VolumeId(ancestor)) / cluster.data
@@ -175,15 +182,16 @@ class Changes:
         try:
             owner = user_of(datadir.stat().st_uid)
         except FileNotFoundError:
-            raise NotComparable("their common snapshot is no longer there") from None
+            return "their common snapshot is no longer there"
         found = control.read_control(datadir, tools, owner)
         if not found.over:
-            raise NotComparable("their common snapshot has not been settled yet")
-        if (found.block_size, found.segment) != (BLOCK, SEGMENT):
-            raise NotComparable("the server was built with other sizes of pages or files")
+            return "their common snapshot has not been settled yet"
+        if found.layout != (BLOCK, SEGMENT):
+            return "their server was built with blocks of another size"
         with Beneath(datadir) as directory:
             if directory.names("pg_twophase"):
-                raise NotComparable("their common snapshot holds a prepared transaction")
+                return "their common snapshot holds a prepared transaction"
+        return ""
 
     def _flush(self, branch: BranchRecord) -> None:
         server = server_of(branch)
@@ -211,15 +219,13 @@ def lineage(tx: Transaction, branch: BranchRecord) -> Iterator[str]:
         base, snapshot = parent.base, tx.snapshots.get(parent.snapshot)
 
 
-def common_ancestor(lineages: Sequence[Sequence[str]]) -> Ancestry:
-    """The nearest frozen volume that all descend from.
-
-    :raises NotComparable: there is none.
-    """
-    for volume in lineages[0][1:]:
-        if not volume.startswith("br-") and all(volume in line[1:] for line in lineages):
-            return Ancestry(volume, tuple(line[line.index(volume) - 1] for line in lineages))
-    raise NotComparable("they do not come from one snapshot")
+def common_ancestors(lineages: Sequence[Sequence[str]]) -> list[Ancestry]:
+    """The frozen volumes that all descend from, the nearest first."""
+    return [
+        Ancestry(volume, tuple(line[line.index(volume) - 1] for line in lineages))
+        for volume in lineages[0][1:]
+        if not volume.startswith("br-") and all(volume in line[1:] for line in lineages)
+    ]
 
 
 def snapshot_of(tx: Transaction, volume: str) -> SnapshotRecord | None:
@@ -256,10 +262,11 @@ def _sizes(datadir: Path) -> dict[str, int]:
     forks = MainForks(".")
     with Beneath(datadir) as directory, directory.directory("base") as base:
         for folder, _, files, fd in os.fwalk(".", dir_fd=base, follow_symlinks=False):
+            prefix = "base/" + folder.removeprefix("./")
             for name in files:
-                named = forks.named(f"base/{PurePosixPath(folder, name)}")
-                if named is None:
+                if (named := forks.named(f"{prefix}/{name}")) is None:
                     continue
-                size = os.stat(name, dir_fd=fd, follow_symlinks=False).st_size
-                sizes[named[0]] = sizes.get(named[0], 0) + -(-size // BLOCK)
+                with contextlib.suppress(FileNotFoundError):  # dropped while we look
+                    size = os.stat(name, dir_fd=fd, follow_symlinks=False).st_size
+                    sizes[named[0]] = sizes.get(named[0], 0) + -(-size // BLOCK)
     return sizes

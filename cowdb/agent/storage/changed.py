@@ -42,12 +42,16 @@ def changed_ranges(
 
 def _holes(pair: FilePair) -> Iterator[tuple[int, int]]:
     """(position, length) of what reads as zeros, and may have been something else."""
-    with pair.opened() as fd:
-        size = 0 if fd is None else os.fstat(fd).st_size
-        position = 0
-        while fd is not None and (hole := _next(fd, position, os.SEEK_HOLE, size)) < size:
+    fd = pair.open()
+    if fd is None:
+        return
+    try:
+        size, position = os.fstat(fd).st_size, 0
+        while (hole := _next(fd, position, os.SEEK_HOLE, size)) < size:
             position = _next(fd, hole, os.SEEK_DATA, size)
             yield hole, position - hole
+    finally:
+        os.close(fd)
 
 
 def _next(fd: int, position: int, what: int, size: int) -> int:

@@ -42,32 +42,19 @@ class FilePair:
         except FileNotFoundError:
             return None
 
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[int | None]:
-        """The file; None when it has gone meanwhile."""
-        with _opened(self.name, self.folder) as fd:
-            yield fd
+    def open(self) -> int | None:
+        """A descriptor for the caller to close; None when the file has gone meanwhile."""
+        return _opened(self.name, self.folder)
 
-    @contextlib.contextmanager
-    def old_opened(self) -> Iterator[int | None]:
-        if self.old_folder is None:
-            yield None
-            return
-        with _opened(self.name, self.old_folder) as fd:
-            yield fd
+    def old_open(self) -> int | None:
+        return None if self.old_inode is None else _opened(self.name, self.old_folder)
 
 
-@contextlib.contextmanager
-def _opened(name: str, folder: int) -> Iterator[int | None]:
+def _opened(name: str, folder: int | None) -> int | None:
     try:
-        fd = os.open(name, _FILE, dir_fd=folder)
+        return os.open(name, _FILE, dir_fd=folder)
     except FileNotFoundError:
-        yield None
-        return
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+        return None
 
 
 def opened_directory(path: Path, stack: contextlib.ExitStack) -> int:

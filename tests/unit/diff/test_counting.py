@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cowdb.controller.diff.counting import plan as planning
@@ -22,6 +22,7 @@ def members(ranges: list[tuple[int, int]]) -> set[int]:
     return {block for low, high in ranges for block in range(low, high)}
 
 
+@settings(deadline=None)
 @given(spans, st.integers(0, 4))
 def test_joined(ranges: list[tuple[int, int]], gap: int) -> None:
     found = joined(ranges, gap)
@@ -32,6 +33,7 @@ def test_joined(ranges: list[tuple[int, int]], gap: int) -> None:
     assert all(one[1] + gap < two[0] for one, two in itertools.pairwise(found))
 
 
+@settings(deadline=None)
 @given(spans, spans)
 def test_without(ranges: list[tuple[int, int]], others: list[tuple[int, int]]) -> None:
     left, right = joined(ranges), joined(others)
@@ -93,6 +95,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "_GAP", 3)
 
 
+@settings(deadline=None)
 @given(worlds())
 def test_the_numbers_are_right_whoever_reads_what(world: World) -> None:
     tables = [{name: Place(name, len(world.files[name])) for name in side} for side in world.sides]

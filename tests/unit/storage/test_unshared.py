@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cowdb.agent.storage.fiemap import Placed
@@ -31,6 +31,7 @@ def place(layout: Layout, position: int) -> object:
     return "zero"
 
 
+@settings(deadline=None)
 @given(layouts(), layouts(), st.integers(0, 40))
 def test_against_every_byte(new: Layout, old: Layout, size: int) -> None:
     found = list(different(new, old, size))
@@ -40,6 +41,7 @@ def test_against_every_byte(new: Layout, old: Layout, size: int) -> None:
                     if place(new, position) != place(old, position)}  # fmt: skip
 
 
+@settings(deadline=None)
 @given(layouts(), st.integers(0, 40))
 def test_a_map_and_itself(layout: Layout, size: int) -> None:
     told = {position for low, high in different(layout, layout, size)

@@ -22,7 +22,7 @@ class Control:
     :param lsn: of the latest checkpoint.
     :param redo: where replay begins after a crash.
     :param state: as pg_controldata words it ("in production", "shut down", ...).
-    :param block_size: bytes of a page; `segment` pages in one file of a relation.
+    :param layout: bytes of a block, blocks of a relation's file; a build can have its own.
     """
 
     system_identifier: str
@@ -30,8 +30,7 @@ class Control:
     timeline: int
     state: str
     redo: str = ""
-    block_size: int = 8192
-    segment: int = 2**30 // 8192
+    layout: tuple[int, int] = (8192, 131072)
 
     @property
     def clean(self) -> bool:
@@ -64,8 +63,10 @@ def read_control(datadir: Path, binaries: Binaries, user: OsUser) -> Control:
             timeline=int(values["Latest checkpoint's TimeLineID"]),
             state=values["Database cluster state"].strip(),
             redo=values["Latest checkpoint's REDO location"].strip(),
-            block_size=int(values["Database block size"]),
-            segment=int(values["Blocks per segment of large relation"]),
+            layout=(
+                int(values["Database block size"]),
+                int(values["Blocks per segment of large relation"]),
+            ),
         )
     except KeyError as error:
         raise ServerError(f"pg_controldata of {datadir} says nothing of {error}") from None

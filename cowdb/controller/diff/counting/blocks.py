@@ -17,12 +17,13 @@ _BLOCK = 8192
 
 # Where a table lies now, whatever the transaction's snapshot says. A checkpoint leaves the buffers
 # of unlogged tables alone, and only heap tables keep rows by block; the host looks into base/ only.
+# On a standby a checkpoint waits for one of its primary, and so may flush nothing.
 _PLACES = b"""
 SELECT format('%I.%I', n.nspname, c.relname), pg_relation_filepath(c.oid), greatest(c.relpages, 1)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm') AND c.relam = 2 AND c.relpersistence = 'p'
     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-    AND pg_relation_filepath(c.oid) LIKE 'base/%'
+    AND pg_relation_filepath(c.oid) LIKE 'base/%' AND NOT pg_is_in_recovery()
 """
 _SIZES = b"""
 SELECT name, pg_relation_size(to_regclass(name)) / %s FROM unnest(%s::text[]) AS named (name)
