@@ -127,7 +127,7 @@ def _how(results: Results) -> str:
         "vacuumed with freeze; two branches of its snapshot, one of which updates a column of some "
         "rows. Unless they are said to lie side by side, these are spread over the whole table.",
         "cowdb: `cowdb diff a b --rows --json` as a process, from its start to its end; "
-        f"{parameters['repeats']} times after the first.",
+        f"{parameters['repeats']} times after the first (at least 2, where they take long).",
         f"\"{FULL}\": the same command with the branches' URLs in place of their names, so that it "
         "cannot know what they share.",
         f"reladiff {conditions['reladiff']} from PyPI, as a process, on the same two servers: "

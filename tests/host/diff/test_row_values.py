@@ -11,6 +11,8 @@ import pytest
 from cowdb.controller.diff.compare import compare
 from cowdb.controller.diff.model import RowChanges, Side, Wanted
 from cowdb.controller.diff.rows import compare as rows_compare
+from cowdb.controller.diff.rows import digest
+from cowdb.controller.diff.session import SETTINGS, Connections, connected
 from tests.agenthost import AgentHost
 from tests.host.diff.rowsides import only, rows_of, two
 from tests.host.diff.rowvalues import CHANGED, CHANGES, EXPECTED, SAME, TABLE
@@ -123,7 +125,10 @@ def _database(server: PlainPostgres, encoding: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "WIN1252"])
-def test_databases_in_different_encodings(server: PlainPostgres, encoding: str) -> None:
+def test_databases_in_different_encodings(
+    server: PlainPostgres, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setattr(digest, "ROWS_IN_PART", 100)  # a row must be in one part on both sides
     statements = [
         "CREATE TABLE t (k text PRIMARY KEY, v text)",
         r"INSERT INTO t SELECT E'cl\u00e9 ' || i, E'\u00fc\u00df' FROM generate_series(1, 6000) i",
@@ -159,3 +164,18 @@ def test_bytes_that_are_no_text_in_any_encoding(server: PlainPostgres) -> None:
 def test_all_cases_are_there() -> None:
     assert len(CHANGED) > 60
     assert len(SAME) > 10
+
+
+def test_every_setting_that_texts_depend_on_is_pinned(server: PlainPostgres) -> None:
+    """Also where this machine has no locale in which money looks different."""
+    with two(server, "SELECT 1") as (one, _):
+        for name, value in (("lc_monetary", "C.UTF-8"), ("timezone", "Asia/Kolkata"),
+                            ("datestyle", "SQL, DMY"), ("intervalstyle", "iso_8601"),
+                            ("bytea_output", "escape"), ("extra_float_digits", "-3")):  # fmt: skip
+            server.run(f"ALTER DATABASE {one} SET {name} = '{value}'")
+        with connected(Side("one", server.dsn(one)), Connections()) as db:
+            shown = dict(db.execute("SELECT lower(name), setting FROM pg_settings").fetchall())
+    known = {name: value for name, value in SETTINGS.items() if name in shown}
+    assert len(known) > 10
+    # Times are shown in the unit of their setting.
+    assert {name: shown[name] for name in known} == known | {"lock_timeout": "10000"}

@@ -41,7 +41,8 @@ class Instant:
 
     :param files: where its tables lay before the host was asked for changed blocks.
     :param standby: its server follows another.
-    :param renamed: for the name of a table here, that on the first side."""
+    :param renamed: for the name of a table here, that on the first side.
+    :param free: held while somebody works with the connection."""
 
     side: Side
     snapshot: str
@@ -49,14 +50,16 @@ class Instant:
     files: Files = field(default_factory=dict)
     standby: bool = False
     renamed: Mapping[str, str] = field(default_factory=dict)
+    free: threading.Lock = field(default_factory=threading.Lock, compare=False)
 
 
 @dataclass
 class _Lane:
     instant: Instant
-    width: int
-    pool: ThreadPoolExecutor
+    width: int = 1
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     idle: list[psycopg.Connection[Any]] = field(default_factory=list)
+    holds: bool = False
 
 
 class Lanes:
@@ -66,14 +69,28 @@ class Lanes:
         self._connections = connections
         self._lock = threading.Lock()
         self._stack = ExitStack()
-        self._lanes = [self._lane(instant) for instant in (first, other)]
+        try:
+            self._lanes = [self._lane(instant) for instant in (first, other)]
+        except BaseException:
+            self._stack.close()
+            raise
         self.width = max(lane.width for lane in self._lanes)
 
     def _lane(self, instant: Instant) -> _Lane:
+        """Of the connection that holds the snapshot, if no other comparison works with it, and
+        further ones as they are wanted."""
+        lane = _Lane(instant)
+        lane.holds = instant.free.acquire(blocking=False)
+        self._stack.callback(lambda: instant.free.release() if lane.holds else None)
         with translated(instant.side):
-            width = max(1, min(WIDTH, 1 + room_for(instant.conn) // 2))
-            instant.conn.execute(_SETTINGS)
-        return _Lane(instant, width, ThreadPoolExecutor(width, "cowdb-rows"), [instant.conn])
+            if lane.holds:
+                instant.conn.execute(_SETTINGS)
+                lane.idle.append(instant.conn)
+            else:
+                lane.idle.append(self._another(lane))
+            lane.width = max(1, min(WIDTH, 1 + room_for(lane.idle[0]) // 2))
+        lane.pool = ThreadPoolExecutor(lane.width, "cowdb-rows")
+        return lane
 
     def __enter__(self) -> Self:
         return self
@@ -119,6 +136,9 @@ class Lanes:
         with self._lock:
             if lane.idle:
                 return lane.idle.pop()
+        return self._another(lane)
+
+    def _another(self, lane: _Lane) -> psycopg.Connection[Any]:
         stack = ExitStack()
         conn = stack.enter_context(connected(lane.instant.side, self._connections))
         with self._lock:
