@@ -4,7 +4,8 @@ a plain query, each value as its type prints it, and compared here. Shares no co
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from tests.host.diff.workload.sessions import connected
+from tests.host.diff.workload.sessions import Connection, connected
 
 Value = str | None
 Row = tuple[Value, ...]
@@ -67,25 +68,33 @@ class Expected:
         return dict(Counter(name for item in self.changed.values() for name in item))
 
 
-def read(dsn: Callable[[], str]) -> dict[str, Table]:
-    """All tables of one side, at one instant."""
-    tables = {}
+@contextmanager
+def opened(dsn: Callable[[], str]) -> Iterator[Connection]:
+    """A connection whose snapshot is taken, but nothing read: reading sets hint bits, and so
+    would change what the host finds changed."""
     with connected(dsn, "-c lock_timeout=20000") as conn:
         conn.execute(_SET.encode())
         conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        for line in conn.execute(_TABLES).fetchall():
-            oid, name, schema, table, plain, columns, primary, loose = line
-            found: Any = columns
-            if not found:
-                continue
-            query = sql.SQL("SELECT {} FROM {}{}").format(
-                sql.SQL(", ").join(map(sql.Identifier, found)),
-                sql.SQL("ONLY " if plain else ""),
-                sql.Identifier(str(schema), str(table)),
-            )
-            keys: Any = primary
-            ways: Any = loose or {}
-            tables[str(name)] = Table(oid, tuple(found), tuple(keys), ways, _rows(conn, query))
+        conn.execute("SELECT FROM pg_class LIMIT 1")
+        yield conn
+
+
+def read(conn: Connection) -> dict[str, Table]:
+    """All tables of one side, at one instant."""
+    tables = {}
+    for line in conn.execute(_TABLES).fetchall():
+        oid, name, schema, table, plain, columns, primary, loose = line
+        found: Any = columns
+        if not found:
+            continue
+        query = sql.SQL("SELECT {} FROM {}{}").format(
+            sql.SQL(", ").join(map(sql.Identifier, found)),
+            sql.SQL("ONLY " if plain else ""),
+            sql.Identifier(str(schema), str(table)),
+        )
+        keys: Any = primary
+        ways: Any = loose or {}
+        tables[str(name)] = Table(oid, tuple(found), tuple(keys), ways, _rows(conn, query))
     return tables
 
 

@@ -11,10 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tests.host.diff.workload.statements import Statements
-from tests.host.diff.workload.tables import COLLATION, FREE, TYPES, VIEW, kinds
+from tests.host.diff.workload.tables import COLLATION, SPARE, TYPES, VIEW, kinds
 
 _BEGIN = (
     *["BEGIN"] * 3, "BEGIN ISOLATION LEVEL REPEATABLE READ", "BEGIN ISOLATION LEVEL SERIALIZABLE",
+)  # fmt: skip
+_PREPARED = (
+    "BEGIN", "UPDATE t_spare SET w = -1 WHERE i < 20", "DELETE FROM t_spare WHERE i > 290",
+    "INSERT INTO t_spare (id) VALUES (1000)", "PREPARE TRANSACTION 'in_snapshot'",
 )  # fmt: skip
 CRASH, KILL, RESTART, RESET = "!crash", "!kill", "!restart", "!reset"
 """One backend dies; the whole server dies; it is stopped and started; the branch is reset."""
@@ -102,7 +106,7 @@ def _base(rng: random.Random, major: int, *, prepared: bool) -> Iterator[Step]:
     for kind in kinds(major):
         if rows[kind.name]:
             yield Step(0, kind.insert(1, rows[kind.name]))
-    yield from (Step(0, text) for text in (VIEW, FREE))
+    yield from (Step(0, text) for text in (VIEW, *SPARE))
     yield Step(0, "ALTER TABLE t_dropped DROP COLUMN gone")
     yield Step(0, "ALTER TABLE t_dropped ADD COLUMN early text DEFAULT 'early'")
     history = Statements(rng, major, salt=0, gentle=True)
@@ -112,15 +116,7 @@ def _base(rng: random.Random, major: int, *, prepared: bool) -> Iterator[Step]:
     if rng.random() < 0.6:
         yield Step(3, rng.choice(["VACUUM (FREEZE, ANALYZE)", "VACUUM", "VACUUM (FREEZE)"]))
     if prepared:
-        yield from (
-            Step(0, text)
-            for text in (
-                "BEGIN",
-                "UPDATE t_int SET w = -1 WHERE i < 20",
-                "DELETE FROM t_none WHERE i < 9",
-                "PREPARE TRANSACTION 'in_snapshot'",
-            )
-        )
+        yield from (Step(4, text) for text in _PREPARED)
     for session in range(2):  # some of these may be open when the snapshot is taken
         yield Step(session, "BEGIN")
         for _ in range(rng.randrange(1, 4)):

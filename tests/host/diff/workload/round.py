@@ -177,23 +177,30 @@ class _Game:
         one, other = (self._ref if name == "@" else name for name in self._plan.pairs[number])
         before, after = self._plan.noise[number]
         with resolve(self._connect, [one, other]) as sides:
-            whole = compare(sides, ROWS)
-            truth = [oracle.read(partial(str, side.dsn)) for side in sides]
             dsns = [side.dsn for side in sides if side.branch and not side.branch.startswith("_")]
-
             host = _Noisy(self._connect, [partial(self._noise, dsns, item)
                                           for item in (before, after)])  # fmt: skip
             # Counting takes locks first: half of the time there is no VACUUM FULL to be met.
             wanted = replace(ROWS, counts=number % 2 == 1)
-            by_blocks = compare(sides, wanted, changes=host.changes, host=host)
+            with contextlib.ExitStack() as stack:
+                then = [stack.enter_context(oracle.opened(partial(str, side.dsn)))
+                        for side in sides]  # fmt: skip
+                by_blocks = compare(sides, wanted, changes=host.changes, host=host)
+                truth = [oracle.read(conn) for conn in then]
             self._score.whole.update([host.reason] if host.reason else [])
+            whole = compare(sides, ROWS)
+            with contextlib.ExitStack() as stack:
+                now = [oracle.read(stack.enter_context(oracle.opened(partial(str, side.dsn))))
+                       for side in sides]  # fmt: skip
         self._note(by_blocks)
         name = f"seed {self._plan.seed}, {one} against {other}"
         return [
             f"{name}, {how}: {text}"
-            for how, report in (("everything read", whole), ("changed blocks", by_blocks))
-            for text in disagreements(report, truth[0], truth[1])
-        ]
+            for how, report, (left, right) in (
+                ("everything read", whole, now), ("changed blocks", by_blocks, truth),
+            )
+            for text in disagreements(report, left, right)
+        ]  # fmt: skip
 
     def _noise(self, dsns: Sequence[str], statements: Sequence[str]) -> None:
         """Committed while the comparison is under way."""

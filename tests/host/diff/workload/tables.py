@@ -134,7 +134,10 @@ KINDS = (
 )  # fmt: skip
 
 VIEW = "CREATE MATERIALIZED VIEW t_view AS SELECT id, n, v FROM t_int WHERE id % 3 = 0"
-FREE = "CREATE TABLE t_spare (id int PRIMARY KEY, p text, i int, w int, v text)"
+SPARE = (  # which no statement changes but those of prepared transactions
+    "CREATE TABLE t_spare (id int PRIMARY KEY, i int, w int, v text)",
+    "INSERT INTO t_spare SELECT g, g, g, 'v' FROM generate_series(1, 300) g",
+)
 COLLATION = (
     "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
     "CREATE COLLATION IF NOT EXISTS loose (locale = 'C')",  # of a build without ICU
