@@ -92,7 +92,9 @@ class SnapshotRecord:
     :param parts: (where it was, where it is in the volume) of each directory of an attached
         source: the data directory, then pg_wal and the tablespaces when they lie elsewhere.
     :param origin: the volume that it is a snapshot of; empty for an attached source's.
-    :param settled: id of the settled volume, once there is one."""
+    :param settled: id of the settled volume, once there is one.
+    :param removed: the reference that it had until it was removed while branches came from it; such
+        a record is implicit, has no volume, and goes with the last of those. Else empty."""
 
     id: str
     name: str
@@ -115,6 +117,7 @@ class SnapshotRecord:
     parts: tuple[tuple[str, str], ...] = ()
     origin: str = ""
     settled: str | None = None
+    removed: str = ""
     quarantined: tuple[str, ...] = ()
     owner_uid: int
     created_at: datetime

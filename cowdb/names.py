@@ -16,6 +16,7 @@ SourceName = NewType("SourceName", str)
 BranchName = NewType("BranchName", str)
 SnapshotName = NewType("SnapshotName", str)
 
+LONGEST = 63
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _RULE = "a name is 1 to 63 letters, digits, '.', '_' or '-', and starts with a letter or digit"
 
@@ -49,11 +50,17 @@ class Ref:
         return self.parent if self.snapshot is None else f"{self.parent}@{self.snapshot}"
 
 
-def parse_ref(text: str) -> Ref:
-    """`main@before-v2` or `main`; raises InvalidError for anything else."""
+def parse_ref(text: str, *, implicit: bool = False) -> Ref:
+    """`main@before-v2` or `main`; raises InvalidError for anything else.
+
+    :param implicit: also the name of a snapshot that cowdb took by itself, which begins with "_".
+    """
     parent, at, snapshot = text.partition("@")
     _check("source or branch", parent)
-    return Ref(parent, snapshot_name(snapshot) if at else None)
+    if not at:
+        return Ref(parent)
+    snapshot_name(snapshot.removeprefix("_") if implicit else snapshot)
+    return Ref(parent, SnapshotName(snapshot))
 
 
 def parse_snapshot_ref(text: str) -> tuple[str, SnapshotName]:

@@ -66,6 +66,9 @@ class BranchInfo(TypedDict):
     """The source that the branch descends from, through however many branches."""
     parent: str
     snapshot: str
+    """Empty when it was removed: see `removed_snapshot`."""
+    removed_snapshot: str | None
+    """The reference of the snapshot that it came from, when that was removed with `--promote`."""
     state: ServerState
     port: int
     dsn: str
@@ -81,6 +84,22 @@ class BranchInfo(TypedDict):
     quarantined: list[str]
     """What was taken out of the copy before it started, for people to read."""
     timings_ms: dict[str, float]
+
+
+class MovedInfo(TypedDict):
+    """A snapshot of a branch that was removed."""
+
+    was: str
+    ref: str
+
+
+class RemovedInfo(TypedDict):
+    """What a removal with `--promote` changed besides; empty without it."""
+
+    snapshots: list[MovedInfo]
+    """Snapshots of a removed branch, and what they are called now."""
+    branches: list[str]
+    """Branches of a removed snapshot, which have nothing to be reset to any more."""
 
 
 class OperationInfo(TypedDict):
@@ -124,6 +143,14 @@ class KeptInfo(TypedDict):
     """How many numbers of rows were kept."""
 
     kept: int
+
+
+class AncestorInfo(TypedDict):
+    """The nearest snapshot that several branches, sources and snapshots descend from."""
+
+    ref: str | None
+    reason: str
+    """Why there is none; else empty."""
 
 
 class PlanInfo(TypedDict):

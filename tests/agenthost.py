@@ -95,7 +95,7 @@ class AgentHost:
         """Start the daemon and wait until it answers."""
         with self.log.open("ab") as log:
             self.daemon = subprocess.Popen(self.serve, env=self.environment, stdout=log, stderr=log)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180  # emulated, beside others
         while not self._answers():
             if self.daemon.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"the agent did not start:\n{self.log.read_text()[-2000:]}")

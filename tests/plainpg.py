@@ -93,7 +93,8 @@ def find_bin() -> Path:
 def running(binaries: Path | None = None) -> Iterator[PlainPostgres]:
     """A new server, which is stopped and removed at the end however the tests went.
 
-    :param binaries: of another version than the one that `find_bin` finds."""
+    :param binaries: a version's bin directory, instead of the one that `find_bin` finds.
+    """
     binaries = binaries or find_bin()
     directory = Path(tempfile.mkdtemp(prefix="cowdb-plainpg-", dir="/tmp"))
     try:

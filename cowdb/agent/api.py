@@ -18,6 +18,7 @@ from cowdb.agent.http import openapi
 from cowdb.agent.operations import Planned, planning
 from cowdb.agent.policy import Caller
 from cowdb.agent.routes import VERSION, Call, Route
+from cowdb.agent.service.ancestry import Ancestry
 from cowdb.agent.service.branches import Branches
 from cowdb.agent.service.changes import Changes
 from cowdb.agent.service.clearance import Clearance
@@ -29,6 +30,7 @@ from cowdb.agent.service.snapshots import Snapshots
 from cowdb.agent.service.sources import Sources
 from cowdb.errors import CowdbError, InvalidError, NotFoundError
 from cowdb.wire import (
+    AncestorInfo,
     BranchInfo,
     ChangesInfo,
     Finding,
@@ -36,6 +38,7 @@ from cowdb.wire import (
     OperationInfo,
     PlanInfo,
     PoolInfo,
+    RemovedInfo,
     SnapshotInfo,
     SourceInfo,
     StatusInfo,
@@ -55,6 +58,7 @@ class Api:
         self.clearance = Clearance(context, self.branches, self.snapshots, self.sources)
         self.doctor = Doctor(context)
         self.changes = Changes(context)
+        self.ancestry = Ancestry(context)
         self.rebuild = Rebuild(context)
         self.routes = self._routes()
 
@@ -80,6 +84,8 @@ class Api:
                   lambda call: self.changes.written(call.body, call.caller)),
             Route("POST", "/counts", "Keep numbers of rows in a snapshot", requests.KeepCounts,
                   KeptInfo, lambda call: self.changes.keep(call.body, call.caller)),
+            Route("POST", "/ancestor", "The nearest snapshot that all of them descend from",
+                  requests.Ancestor, AncestorInfo, lambda call: self.ancestry.common(call.body)),
             Route("POST", "/doctor/rebuild", "Make the store anew from what the pools hold",
                   requests.Rebuild, list[Finding],
                   lambda call: self.rebuild.run(call.body.pools, call.caller)),
@@ -123,9 +129,11 @@ class Api:
                   lambda call: snapshots.create(call.body, call.caller, call.report), planned=True),
             Route("GET", "/snapshots/{ref}", "One snapshot", None, SnapshotInfo,
                   lambda call: snapshots.show(call.names[0], call.caller)),
-            Route("DELETE", "/snapshots/{ref}", "Remove a snapshot", None, None,
-                  lambda call: snapshots.remove(call.names[0], call.caller, call.report),
-                  planned=True),
+            Route("DELETE", "/snapshots/{ref}", "Remove a snapshot", None, RemovedInfo,
+                  lambda call: snapshots.remove(
+                      call.names[0], call.caller, call.report, promote=call.promote),
+                  planned=True,
+                  switches={"promote": "branches of it stay, and cannot be reset any more"}),
             Route("POST", "/snapshots/{ref}/protect", "Protect a snapshot, or no longer",
                   requests.Protect, SnapshotInfo,
                   lambda call: snapshots.protect(
@@ -141,9 +149,11 @@ class Api:
                   lambda call: branches.create(call.body, call.caller, call.report), planned=True),
             Route("GET", "/branches/{name}", "One branch", None, BranchInfo,
                   lambda call: branches.show(call.names[0], call.caller)),
-            Route("DELETE", "/branches/{name}", "Remove a branch", None, None,
-                  lambda call: branches.remove(call.names[0], call.caller, call.report),
-                  planned=True),
+            Route("DELETE", "/branches/{name}", "Remove a branch", None, RemovedInfo,
+                  lambda call: branches.remove(
+                      call.names[0], call.caller, call.report, promote=call.promote),
+                  planned=True,
+                  switches={"promote": "its snapshots pass to what it came from"}),
             Route("POST", "/branches/{name}/reset", "Back to its snapshot", requests.Empty,
                   BranchInfo,
                   lambda call: branches.reset(call.names[0], call.caller, call.report),

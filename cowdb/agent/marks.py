@@ -7,6 +7,8 @@
     attached           on a snapshot of an attached source, which has no volume: its record
     raw                the copy had its wires still attached when the volume was made
     replaces           on a branch's copy made by a reset, the volume that goes for it
+    removed            on a branch whose snapshot was removed, and so has no volume: its record;
+                       with `attached` when that was one of an attached source
 
 Pure. A mark must fit into a property of ZFS (8 KB); where it would not, the records stay out.
 """
@@ -24,15 +26,22 @@ from cowdb.errors import StorageError
 from cowdb.model import BranchRecord, SnapshotRecord, SourceRecord
 
 _LIMIT = 7500  # bytes of the whole mark as JSON
-_RECORDS = ("record", "attached")
+_RECORDS = ("record", "attached", "removed")
 
 Kept = SourceRecord | SnapshotRecord | BranchRecord
 Record = TypeVar("Record", SourceRecord, SnapshotRecord, BranchRecord)
 
 
-def of_branch(branch: BranchRecord, *, raw: bool = False, replaces: str = "") -> dict[str, str]:
+def of_branch(
+    branch: BranchRecord, *, raw: bool = False, replaces: str = "",
+    removed: SnapshotRecord | None = None, attached: SourceRecord | None = None,
+) -> dict[str, str]:  # fmt: skip
+    """:param removed: its snapshot, where that was removed.
+    :param attached: the source of that, when it was one of an attached source."""
     more = {"raw": "yes"} if raw else {}
     more |= {"replaces": replaces} if replaces else {}
+    more |= {"removed": _text(removed)} if removed else {}
+    more |= {"attached": _text(attached)} if removed and attached else {}
     return _mark("branch", branch.name, branch, snapshot=branch.snapshot, **more)
 
 
@@ -89,6 +98,11 @@ def attached_in(mark: Mark) -> SourceRecord | None:
 def snapshot_in(mark: Mark) -> SnapshotRecord:
     """:raises StorageError: the mark has no such record."""
     return _decode(mark, "record", SnapshotRecord)
+
+
+def removed_in(mark: Mark) -> SnapshotRecord | None:
+    """The snapshot that a branch came from, when it was removed; None when it is there."""
+    return _decode(mark, "removed", SnapshotRecord) if "removed" in mark else None
 
 
 def branch_in(mark: Mark) -> BranchRecord:

@@ -18,6 +18,7 @@ from cowdb.agent.steps import (
     FreezeVolume,
     InitCluster,
     MakeRooms,
+    NoteMark,
     PauseServer,
     Plan,
     Quarantine,
@@ -103,19 +104,23 @@ def reset_branch(
     )
 
 
-def remove_branch(branch: BranchRecord, garbage: SnapshotRecord | None) -> Plan:
-    """:param garbage: the implicit snapshot that only this branch came from."""
-    cleanup = _remove_server(server_of(branch))
+def remove_branch(
+    branch: BranchRecord, garbage: SnapshotRecord | None, notes: tuple[NoteMark, ...] = ()
+) -> Plan:
+    """:param garbage: the implicit snapshot that only this branch came from.
+    :param notes: what says of itself that it comes from the branch, and stays."""
+    cleanup = _remove_server(server_of(branch), promote=bool(notes))
     if garbage is not None:
         cleanup += remove_snapshot(garbage).cleanup
-    return Plan(cleanup=cleanup)
+    return Plan(steps=notes, cleanup=cleanup)
 
 
-def _remove_server(server: Server) -> tuple[AnyStep, ...]:
+def _remove_server(server: Server, *, promote: bool = False) -> tuple[AnyStep, ...]:
+    cluster = server.cluster
     return (
         StopServer(server=server, immediate=True),
-        DestroyVolume(pool=server.cluster.pool, volume=server.cluster.volume),
-        RemoveRooms(id=server.cluster.id),
+        DestroyVolume(pool=cluster.pool, volume=cluster.volume, promote=promote),
+        RemoveRooms(id=cluster.id),
     )
 
 
@@ -213,10 +218,20 @@ def settling_cluster(snapshot: SnapshotRecord, settled: str) -> Cluster:
     )
 
 
-def remove_snapshot(snapshot: SnapshotRecord) -> Plan:
+def remove_snapshot(snapshot: SnapshotRecord, notes: tuple[NoteMark, ...] = ()) -> Plan:
+    """Its volumes may be needed although no branch comes from it: by a snapshot of one that came
+    from it and was removed itself.
+
+    :param notes: the branches that come from it, and stay.
+    """
     volumes = [snapshot.settled, snapshot.id] if snapshot.settled else [snapshot.id]
+    if snapshot.removed:
+        volumes = []
     return Plan(
-        cleanup=tuple(DestroyVolume(pool=snapshot.pool, volume=volume) for volume in volumes)
+        steps=notes,
+        cleanup=tuple(
+            DestroyVolume(pool=snapshot.pool, volume=volume, promote=True) for volume in volumes
+        ),
     )
 
 

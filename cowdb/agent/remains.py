@@ -51,6 +51,7 @@ class _Found:
     snapshots: list[tuple[str, Volume, SnapshotRecord]] = field(default_factory=list)
     branches: list[tuple[str, Volume, BranchRecord]] = field(default_factory=list)
     attached: dict[str, SourceRecord] = field(default_factory=dict)
+    removed: dict[str, SnapshotRecord] = field(default_factory=dict)
     settled: list[tuple[str, Volume]] = field(default_factory=list)
 
 
@@ -97,9 +98,7 @@ def _sort(found: _Found, pool: str, volume: Volume, remains: Remains) -> None:
         if (snapshot.id, snapshot.pool, volume.frozen) != (volume.id, pool, True):
             raise StorageError("its mark speaks of another volume")
         found.snapshots.append((pool, volume, snapshot))
-        attached = marks.attached_in(volume.mark)
-        if attached is not None:
-            found.attached[attached.id] = attached
+        _sort_attached(found, volume)
     elif role == "source":
         source = marks.source_in(volume.mark)
         _require_own(source.cluster, pool, volume)
@@ -108,10 +107,20 @@ def _sort(found: _Found, pool: str, volume: Volume, remains: Remains) -> None:
         branch = marks.branch_in(volume.mark)
         _require_own(branch.cluster, pool, volume)
         found.branches.append((pool, volume, branch))
+        removed = marks.removed_in(volume.mark)
+        if removed is not None:
+            found.removed[removed.id] = removed
+            _sort_attached(found, volume)
     else:
         raise StorageError(f"its mark says neither source nor snapshot nor branch but {role!r}")
     if volume.mark.get("raw"):
         remains.raw.add(volume.id)
+
+
+def _sort_attached(found: _Found, volume: Volume) -> None:
+    attached = marks.attached_in(volume.mark)
+    if attached is not None:
+        found.attached[attached.id] = attached
 
 
 def _require_own(cluster: Cluster | None, pool: str, volume: Volume) -> None:
@@ -167,6 +176,9 @@ def _take_descendants(
     names = {record.name for record in remains.sources}
     needed = {record.snapshot for _, _, record in found.branches}
     snapshots, branches = list(found.snapshots), list(found.branches)
+    there = {record.id for _, _, record in snapshots}  # removed from a branch, but not yet itself
+    removed = [record for record in found.removed.values()
+               if record.id in needed - there]  # fmt: skip
     taken: set[str] = set()
     while True:
         next_snapshots = [each for each in snapshots if each[2].parent in origins
@@ -175,6 +187,10 @@ def _take_descendants(
             of = settled.get(snapshot.id)
             remains.snapshots.append(replace(snapshot, settled=of[1].id if of else None))
             taken.add(volume.id)
+        next_removed = [record for record in removed if record.parent in origins]
+        remains.snapshots += next_removed
+        taken |= {record.id for record in next_removed}
+        removed = [record for record in removed if record not in next_removed]
         next_branches = [each for each in branches if each[2].snapshot in taken
                          and each[2].name not in names]  # fmt: skip
         for each in list(next_branches):
@@ -185,7 +201,7 @@ def _take_descendants(
             remains.branches.append(branch)
             origins.add(branch.id)
             names.add(branch.name)
-        if not next_snapshots and not next_branches:
+        if not (next_snapshots or next_removed or next_branches):
             break
         snapshots = [each for each in snapshots if each not in next_snapshots]
         branches = [each for each in branches if each not in next_branches]

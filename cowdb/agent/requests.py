@@ -98,6 +98,12 @@ class KeepCounts(Request, frozen=True, kw_only=True):
     counts: Annotated[dict[RelationFile, Rows], msgspec.Meta(max_length=10_000)]
 
 
+class Ancestor(Request, frozen=True, kw_only=True):
+    """Branches, sources and snapshots whose nearest common snapshot is wanted."""
+
+    names: Annotated[list[Name], msgspec.Meta(min_length=1, max_length=100)]
+
+
 class Protect(Request, frozen=True, kw_only=True):
     protected: bool = True
 

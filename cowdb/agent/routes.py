@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import unquote
 
@@ -30,13 +30,18 @@ class Call:
     def sizes(self) -> bool:
         return self.query.get("sizes") == "1"
 
+    @property
+    def promote(self) -> bool:
+        return self.query.get("promote") == "1"
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """:param path: below /v1, with `{name}` for each name.
     :param request: the type of the body, None for no body.
     :param response: the type of the answer, None for none.
-    :param planned: it runs one plan and nothing else, so that `?dry_run=1` can show it."""
+    :param planned: it runs one plan and nothing else, so that `?dry_run=1` can show it.
+    :param switches: words that take `=1` in the query, and what they do."""
 
     method: Method
     path: str
@@ -45,6 +50,7 @@ class Route:
     response: Any
     handler: Callable[[Call], object]
     planned: bool = False
+    switches: Mapping[str, str] = field(default_factory=dict)
 
     def match(self, path: str) -> tuple[str, ...] | None:
         pattern = re.sub(r"\{\w+\}", "([^/]+)", self.path)

@@ -93,11 +93,31 @@ class FreezeVolume(Step, frozen=True, kw_only=True):
 
 
 class DestroyVolume(Step, frozen=True, kw_only=True):
+    """:param promote: what comes from it stays, also where volumes depend on each other; else
+    the volume must have no dependents there."""
+
     pool: str
     volume: str
+    promote: bool = False
 
     def describe(self) -> str:
         return f"destroy volume {self.volume}"
+
+
+class NoteMark(Step, frozen=True, kw_only=True):
+    """A volume's mark written anew; undone by writing the one that it had.
+
+    :param change: what the mark says from then on, for people.
+    """
+
+    pool: str
+    volume: str
+    mark: dict[str, str]
+    before: dict[str, str]
+    change: str
+
+    def describe(self) -> str:
+        return self.change
 
 
 class Quarantine(Step, frozen=True, kw_only=True):
@@ -267,6 +287,7 @@ AnyStep = (
     | SnapshotSource
     | FreezeVolume
     | DestroyVolume
+    | NoteMark
     | Quarantine
     | InitCluster
     | BaseBackup

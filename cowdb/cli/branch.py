@@ -13,14 +13,15 @@ from cowdb.cli.output import (
     json_option,
     print_json,
     print_plan,
+    print_removed,
     table,
 )
 from cowdb.units import parse_duration, size_text
 from cowdb.wire import BranchInfo
 
 _CODES = "0 success, 1 failure, 2 usage, 4 not found, 5 conflict, 6 no agent, 7 not permitted"
-_CARD = ("name", "state", "dsn", "snapshot", "source", "datadir", "pg_version", "owner",
-         "created_at", "expires_at", "protected", "used", "quarantined")  # fmt: skip
+_CARD = ("name", "state", "dsn", "snapshot", "removed_snapshot", "source", "datadir", "pg_version",
+         "owner", "created_at", "expires_at", "protected", "used", "quarantined")  # fmt: skip
 
 
 @click.group()
@@ -126,24 +127,24 @@ def start(name: str, as_json: bool) -> None:
     _done(done, as_json)
 
 
-@branch.command(epilog=epilog("cowdb branch rm try-a try-b", _CODES))
+@branch.command(epilog=epilog("cowdb branch rm try-a try-b\n"
+                              "cowdb branch rm try-a --promote", _CODES))  # fmt: skip
 @click.argument("names", nargs=-1, required=True)
+@click.option("--promote", is_flag=True,
+              help="Although others come from it: its snapshots pass to what it came from "
+              "(try-a@s is then main@try-a.s), and branches of them stay as they are.")  # fmt: skip
 @dry_option
 @json_option
-def rm(names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+def rm(names: tuple[str, ...], promote: bool, dry_run: bool, as_json: bool) -> None:
     """Remove branches: process, port and disk are free when this returns."""
     if dry_run:
         with client() as agent:
-            steps = [step for name in names for step in agent.plans.remove("branches", name)]
-        print_plan(steps, as_json)
+            plans = [agent.plans.remove("branches", name, promote=promote) for name in names]
+        print_plan([step for steps in plans for step in steps], as_json)
         return
     with client() as agent, Progress(shown=not as_json) as report:
-        for name in names:
-            agent.branches.remove(name, report)
-    if as_json:
-        print_json({"removed": list(names)})
-    else:
-        click.echo(f"removed {', '.join(names)}")
+        done = [agent.branches.remove(name, report, promote=promote) for name in names]
+    print_removed(names, done, promote, as_json)
 
 
 @branch.command(epilog=epilog("cowdb branch protect release-12\n"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import click
 
-from cowdb.cli.output import Progress, client, epilog, json_option, print_json
+from cowdb.cli.output import Progress, client, colored, epilog, json_option, print_json
 
 
 @click.command(
@@ -41,7 +41,7 @@ def demo(clean: bool, seed: int, scale: float, as_json: bool) -> None:
         return
     from cowdb.cli.diffview import render
 
-    click.echo("\n" + render(facts["diff"], color=sys.stdout.isatty()), nl=False)
+    click.echo("\n" + render(facts["diff"], color=colored(sys.stdout)), nl=False)
     click.echo(f"\nAll of it took {facts['total_seconds']:.0f} s. Look around:\n")
     for item in facts["outcomes"]:
         click.echo(f"  cowdb connect {item['branch']:<24} # or psql {item['dsn']}")

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
-from cowdb.cli.output import Progress, client, epilog, json_option, print_json
+from cowdb.cli.output import Progress, client, colored, epilog, json_option, print_json
+
+if TYPE_CHECKING:
+    from cowdb.cli.pagefile import PageFile
 
 
 @click.command(
     epilog=epilog(
         "cowdb diff main@before-v2 try-a\n"
         "cowdb diff try-a try-b try-c --counts\n"
-        "cowdb diff try-a postgresql://localhost/app --schema --json",
+        "cowdb diff try-a try-b --ancestor --rows      who changed what, and where they collide\n"
+        "cowdb diff postgresql://one/app postgresql://two/app --base postgresql://old/app\n"
+        "cowdb diff try-a postgresql://localhost/app --schema --json\n"
+        "cowdb diff main@before-v2 try-a --schema --counts --rows --html diff.html",
         "0 no difference, 3 differences found, 1 failure, 2 usage, 4 not found, 6 no agent",
     )
 )
@@ -22,30 +30,64 @@ from cowdb.cli.output import Progress, client, epilog, json_option, print_json
 @click.option("--counts", is_flag=True, help="Only exact row counts.")
 @click.option("--rows", is_flag=True, help="Row contents, to the row and column.")
 @click.option("--table", "tables", multiple=True, metavar="GLOB", help="Only these tables.")
+@click.option(
+    "--ancestor/--no-ancestor",
+    default=None,
+    help="Who changed what since the nearest snapshot that all sides come from, and where two sides"
+    " collide. By itself with three sides and more.",
+)
+@click.option("--base", metavar="SIDE", help="The same, since another state: named like a side.")
+@click.option("--details", "-v", is_flag=True, help="Print everything, not only the first of it.")
+@click.option("--html", metavar="FILE", help="Write it as a page to look at, too.")
 @json_option
 @click.pass_context
 def diff(
     ctx: click.Context, sides: tuple[str, ...], schema: bool, counts: bool, rows: bool,
-    tables: tuple[str, ...], as_json: bool,
+    tables: tuple[str, ...], ancestor: bool | None, base: str | None, details: bool,
+    html: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Say what differs: each side is a branch, a snapshot, a source, or a postgresql:// URL."""
     from cowdb.controller.diff.branchhost import BranchHost
     from cowdb.controller.diff.compare import compare
     from cowdb.controller.diff.model import Wanted
     from cowdb.controller.diff.sides import resolve
+    from cowdb.controller.diff.ways.ancestor import find_origin
 
+    if base is not None and ancestor is False:
+        raise click.UsageError("--base and --no-ancestor exclude each other")
+    pagefile = _pagefile(html)
     everything = not (schema or counts or rows)
     wanted = Wanted(
         schema=schema or everything, counts=counts or everything, rows=rows, tables=tables
     )
-    with Progress(shown=not as_json) as report, resolve(client, sides, report) as resolved:
+    with (
+        Progress(shown=not as_json) as report,
+        resolve(client, sides, report) as resolved,
+        find_origin(client, sides, resolved, base, ancestor, report) as origin,
+    ):
         host = BranchHost(client)
-        found = compare(resolved, wanted, progress=report, changes=host.changes, host=host)
-    if as_json:
-        print_json(found)
-    else:
-        from cowdb.cli.diffview import render
+        found = compare(
+            resolved, wanted, progress=report, changes=host.changes, origin=origin, host=host
+        )
+    try:
+        if pagefile is not None:
+            from cowdb.controller.diff.page.render import page
 
-        click.echo(render(found, color=sys.stdout.isatty()), nl=False)
+            pagefile.write(page(found, datetime.now(UTC)))
+    finally:  # a full disk takes nobody's answer away
+        if as_json:
+            print_json(found)
+        else:
+            from cowdb.cli.diffview import render
+
+            click.echo(render(found, color=colored(sys.stdout), details=details), nl=False)
     if not found["identical"]:
         ctx.exit(3)
+
+
+def _pagefile(name: str | None) -> PageFile | None:
+    if name is None:
+        return None
+    from cowdb.cli.pagefile import PageFile
+
+    return PageFile(name)

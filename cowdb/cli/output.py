@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from cowdb.controller.client import Client
+    from cowdb.wire import RemovedInfo
 
 F = TypeVar("F", bound=Callable[..., Any])
 dry_option = click.option("--dry-run", is_flag=True, help="Print the plan, and do nothing.")
@@ -35,12 +37,34 @@ def client() -> Iterator[Client]:
         yield found
 
 
+def colored(stream: TextIO) -> bool:
+    """Colours are for terminals, and not for who asks for none (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
 def print_plan(steps: Sequence[str], as_json: bool) -> None:
     if as_json:
         print_json({"plan": list(steps)})
     else:
         for number, step in enumerate(steps, 1):
             click.echo(f"{number:>3}. {step}")
+
+
+def print_removed(
+    names: Sequence[str], done: Sequence[RemovedInfo], promote: bool, as_json: bool
+) -> None:
+    """:param promote: say what else changed by it, also where that is nothing."""
+    moved = [item for each in done for item in each["snapshots"]]
+    left = [name for each in done for name in each["branches"]]
+    if as_json:
+        more = {"snapshots": moved, "branches": left} if promote else {}
+        print_json({"removed": list(names), **more})
+        return
+    click.echo(f"removed {', '.join(names)}")
+    for item in moved:
+        click.echo(f"snapshot {item['was']} is now {item['ref']}")
+    for name in left:
+        click.echo(f"branch {name} has no snapshot any more: it cannot be reset")
 
 
 def print_json(value: object) -> None:
@@ -95,7 +119,8 @@ class Progress:
             return
         self._drawn = now
         share = f" {done * 100 // total} %" if done is not None and total else ""
-        click.echo(f"\r\033[K{click.style('…', fg='cyan')} {what}{share}"[:140], nl=False, err=True)
+        mark = click.style("…", fg="cyan") if colored(sys.stderr) else "…"
+        click.echo(f"\r\033[K{mark} {what}{share}"[:140], nl=False, err=True)
 
     def clear(self) -> None:
         """Make room for a line that stays."""

@@ -15,6 +15,7 @@ from cowdb.cli.output import (
     json_option,
     print_json,
     print_plan,
+    print_removed,
     table,
 )
 from cowdb.units import size_text
@@ -91,24 +92,26 @@ def show(ref: str, as_json: bool) -> None:
         card({**found, "used": size_text(found["used_bytes"])}, _CARD)
 
 
-@snapshot.command(epilog=epilog("cowdb snapshot rm main@before-v2", _CODES))
+@snapshot.command(epilog=epilog("cowdb snapshot rm main@before-v2\n"
+                                "cowdb snapshot rm main@before-v2 --promote", _CODES))  # fmt: skip
 @click.argument("refs", nargs=-1, required=True)
+@click.option(
+    "--promote",
+    is_flag=True,
+    help="Although branches come from it: they stay, and cannot be reset any more.",
+)
 @dry_option
 @json_option
-def rm(refs: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+def rm(refs: tuple[str, ...], promote: bool, dry_run: bool, as_json: bool) -> None:
     """Remove snapshots that no branch comes from."""
     if dry_run:
         with client() as agent:
-            steps = [step for ref in refs for step in agent.plans.remove("snapshots", ref)]
-        print_plan(steps, as_json)
+            plans = [agent.plans.remove("snapshots", ref, promote=promote) for ref in refs]
+        print_plan([step for steps in plans for step in steps], as_json)
         return
     with client() as agent, Progress(shown=not as_json) as report:
-        for ref in refs:
-            agent.snapshots.remove(ref, report)
-    if as_json:
-        print_json({"removed": list(refs)})
-    else:
-        click.echo(f"removed {', '.join(refs)}")
+        done = [agent.snapshots.remove(ref, report, promote=promote) for ref in refs]
+    print_removed(refs, done, promote, as_json)
 
 
 @snapshot.command(epilog=epilog("cowdb snapshot protect main@release\n"

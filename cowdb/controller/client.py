@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from cowdb.controller.transport import Report, Transport, quiet
 from cowdb.wire import (
+    AncestorInfo,
     BranchInfo,
     ChangesInfo,
     Finding,
@@ -15,6 +16,7 @@ from cowdb.wire import (
     OperationInfo,
     PlanInfo,
     PoolInfo,
+    RemovedInfo,
     SnapshotInfo,
     SourceInfo,
     StatusInfo,
@@ -59,11 +61,15 @@ class Plans:
     def reset(self, name: str) -> list[str]:
         return self._ask("POST", _path("branches", name, "reset"), {})
 
-    def remove(self, kind: Literal["sources", "snapshots", "branches"], name: str) -> list[str]:
-        return self._ask("DELETE", _path(kind, name), None)
+    def remove(
+        self, kind: Literal["sources", "snapshots", "branches"], name: str, *, promote: bool = False
+    ) -> list[str]:
+        return self._ask("DELETE", _path(kind, name), None, "&promote=1" if promote else "")
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> list[str]:
-        answer = self._call(method, f"{path}?dry_run=1", body, quiet)
+    def _ask(
+        self, method: str, path: str, body: dict[str, Any] | None, more: str = ""
+    ) -> list[str]:
+        answer = self._call(method, f"{path}?dry_run=1{more}", body, quiet)
         return cast(PlanInfo, answer)["plan"]
 
 
@@ -98,6 +104,11 @@ class Host:
         """:param ancestor: as `written` told it. :param counts: rows in it, by relation file."""
         body = {"ancestor": ancestor, "counts": dict(counts)}
         self._call("POST", _path("counts"), body, quiet)
+
+    def ancestor(self, names: Sequence[str]) -> AncestorInfo:
+        """The nearest snapshot that all of these branches, sources and snapshots descend from."""
+        body = {"names": list(names)}
+        return cast(AncestorInfo, self._call("POST", _path("ancestor"), body, quiet))
 
     def rebuild(self, pools: Sequence[str] = ()) -> list[Finding]:
         """:param pools: directories, or zfs:POOL/DATASET; none for where `cowdb init` makes one."""
@@ -182,8 +193,10 @@ class Snapshots:
     def show(self, ref: str) -> SnapshotInfo:
         return cast(SnapshotInfo, self._call("GET", _path("snapshots", ref), None, quiet))
 
-    def remove(self, ref: str, report: Report = quiet) -> None:
-        self._call("DELETE", _path("snapshots", ref), None, report)
+    def remove(self, ref: str, report: Report = quiet, *, promote: bool = False) -> RemovedInfo:
+        """:param promote: branches of it stay, and cannot be reset any more."""
+        path = _path("snapshots", ref) + ("?promote=1" if promote else "")
+        return cast(RemovedInfo, self._call("DELETE", path, None, report))
 
     def protect(self, ref: str, *, protected: bool = True) -> SnapshotInfo:
         path = _path("snapshots", ref, "protect")
@@ -209,8 +222,10 @@ class Branches:
     def show(self, name: str) -> BranchInfo:
         return cast(BranchInfo, self._call("GET", _path("branches", name), None, quiet))
 
-    def remove(self, name: str, report: Report = quiet) -> None:
-        self._call("DELETE", _path("branches", name), None, report)
+    def remove(self, name: str, report: Report = quiet, *, promote: bool = False) -> RemovedInfo:
+        """:param promote: its snapshots pass to what it came from, under new names."""
+        path = _path("branches", name) + ("?promote=1" if promote else "")
+        return cast(RemovedInfo, self._call("DELETE", path, None, report))
 
     def reset(self, name: str, report: Report = quiet) -> BranchInfo:
         return self._act(name, "reset", {}, report)

@@ -16,7 +16,7 @@ from typing import Protocol, TypedDict
 
 from cowdb.controller.branching import Connect
 from cowdb.controller.diff.compare import compare
-from cowdb.controller.diff.model import Report, Wanted
+from cowdb.controller.diff.model import Origin, Report, Wanted
 from cowdb.controller.diff.sides import resolve
 from cowdb.demo.script import SQL, Progress, data_files, run_script
 from cowdb.errors import ConflictError, NotFoundError
@@ -98,7 +98,7 @@ def tell(connect: Connect, narrator: Narrator, *, seed: int, scale: float) -> Fa
     with narrator.stage("Comparing all three with the snapshot"):
         names = [SNAPSHOT, *(item.branch for item in STRATEGIES)]
         with resolve(connect, names, narrator.step) as sides:
-            diff = compare(sides, Wanted(), progress=narrator.step)
+            diff = compare(sides, Wanted(), narrator.step, origin=Origin(sides[0]))
         for strategy in STRATEGIES:
             narrator.note(f"{strategy.branch:<24} {_verdict(diff, strategy.branch)}")
     return {

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import pytest
 
 from cowdb.wire import Mode
+from tests.crash.pools import check_rebuildable, child_is_known
 from tests.crash.world import World, world
 
 ROWS = 2000
@@ -34,7 +35,8 @@ class Scenario:
     :param clear: takes away what `arrange` and `act` made.
     :param restarts: the DSN of a server that `act` stops and starts again.
     :param idle: `act` changes nothing, so that it always "happened".
-    :param costly: try again after each fourth crash only."""
+    :param costly: try again after each fourth crash only.
+    :param dead: looks at the disk before the agent starts again."""
 
     name: str
     kinds: tuple[str, ...]
@@ -45,6 +47,7 @@ class Scenario:
     restarts: Callable[[World], tuple[str, ...]] = lambda world: ()
     idle: bool = False
     costly: bool = False
+    dead: Callable[[World], None] = lambda world: None
 
 
 def branches(world: World) -> dict[str, str]:
@@ -197,6 +200,67 @@ def remove_snapshot(*, settled: bool) -> Scenario:
     )  # fmt: skip
 
 
+def clear_promoted(world: World) -> None:
+    """The branches `b` and `child` with all snapshots that were taken for them."""
+    for name in ("child", "b"):
+        if name in branches(world):
+            world.client.branches.remove(name, promote=True)
+    for ref in set(snapshots(world)) - {"main@raw", "main@settled"}:
+        world.client.snapshots.remove(ref)
+
+
+def promote_branch() -> Scenario:
+    """`b`, from whose snapshot `child` comes."""
+
+    def arrange(world: World) -> None:
+        if "b" not in branches(world):
+            clear_promoted(world)
+            world.client.branches.create("b", "main@settled")
+            world.sql("b", "insert into kept values (-1, 'in b')")
+            world.client.snapshots.create("b@mid")
+            world.client.branches.create("child", "b@mid")
+
+    def happened(world: World) -> bool:
+        assert world.rows("child") == ROWS + 1
+        gone = "b" not in branches(world)
+        mine = {"main@b.mid"} if gone else {"b@mid"}
+        assert set(snapshots(world)) == {"main@raw", "main@settled"} | mine
+        assert world.client.branches.show("child")["snapshot"] == mine.pop()
+        check_rebuildable(world)
+        return gone
+
+    return Scenario(
+        "branch rm, promoting", ("branch rm",), arrange,
+        lambda world: world.client.branches.remove("b", promote=True), happened, clear_promoted,
+        dead=child_is_known,
+    )  # fmt: skip
+
+
+def promote_snapshot() -> Scenario:
+    """`main@s`, settled, from which `b` and `child` come."""
+
+    def arrange(world: World) -> None:
+        if "main@s" not in snapshots(world):
+            clear_promoted(world)
+            world.client.snapshots.create("main@s", settle=True)
+            for name in ("b", "child"):
+                world.client.branches.create(name, "main@s")
+
+    def happened(world: World) -> bool:
+        gone = "main@s" not in snapshots(world)
+        for name in ("b", "child"):
+            assert world.rows(name) == ROWS
+            assert world.client.branches.show(name)["snapshot"] == ("" if gone else "main@s")
+        check_rebuildable(world)
+        return gone
+
+    return Scenario(
+        "snapshot rm, promoting", ("snapshot rm",), arrange,
+        lambda world: world.client.snapshots.remove("main@s", promote=True), happened,
+        clear_promoted, dead=child_is_known,
+    )  # fmt: skip
+
+
 def drop_source(world: World) -> None:
     if "extra" in sources(world):
         world.client.sources.remove("extra")
@@ -238,6 +302,8 @@ SCENARIOS = (
     remove_branch("main@settled"),
     remove_branch("main"),
     remove_snapshot(settled=True),
+    promote_branch(),
+    promote_snapshot(),
 )  # fmt: skip
 
 
@@ -260,6 +326,7 @@ def test_killed_at_every_instant(host: World, scenario: Scenario) -> None:
         if instant is None:
             assert scenario.happened(host)
             break
+        scenario.dead(host)
         host.start()
         happened = outcome(host, scenario)
         print(f"died at {at}: {instant}; happened: {happened}")
@@ -272,7 +339,8 @@ def test_killed_at_every_instant(host: World, scenario: Scenario) -> None:
     host.check(moved)
 
 
-TWICE = [(reset("main@settled"), 5), (remove_branch("main"), 3), (take_snapshot("prod", "stop"), 3)]
+TWICE = [(reset("main@settled"), 5), (remove_branch("main"), 3), (take_snapshot("prod", "stop"), 3),
+         (promote_branch(), 1), (promote_snapshot(), 2)]  # fmt: skip
 if os.environ.get("COWDB_CRASH_LONG"):
     TWICE += [(create_branch("main@raw"), 7), (take_snapshot("main", "stop"), 2), (settle(), 6)]
 

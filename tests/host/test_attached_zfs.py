@@ -84,4 +84,11 @@ def test_a_server_on_three_datasets(zfs: AgentHost, datadir: Path) -> None:
     host.run("branch", "rm", "c")
     host.run("branch", "reset", "b")
     assert host.sql(branch["dsn"], both) == [(1000, 1000)]
+    with host.client() as client:
+        child = client.branches.create("d", "b")
+        client.branches.remove("b", promote=True)
+        client.snapshots.remove("prod@one")  # d needs its datasets, and nobody its name
+        assert client.snapshots.list() == []
+        assert host.sql(str(client.branches.reset("d")["dsn"]), both) == [(1000, 1000)]
+        assert client.branches.show("d")["dsn"] == child["dsn"]
     assert not [item for item in host.json("doctor") if item["level"] == "problem"]

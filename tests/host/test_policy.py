@@ -105,6 +105,27 @@ def test_socket_is_the_groups(host: AgentHost) -> None:
     assert stat.S_IMODE(host.config.log_dir.stat().st_mode) == 0o750
 
 
+def test_nobody_loses_a_name_or_a_reset_by_another_ones_removal(people: list[Person]) -> None:
+    ann, bob, _ = people
+    seeded(ann.host)
+    ann.json("branch", "create", "anns", "--from", "main")
+    bob.json("snapshot", "create", "anns@bobs")
+    error = ann.error("branch", "rm", "anns", "--promote", status=7)
+    assert "rename snapshot 'anns@bobs'" in error["message"]
+    ann.json("snapshot", "create", "anns@mine")
+    bob.json("branch", "create", "bobs", "--from", "anns@mine")
+    error = ann.error("snapshot", "rm", "anns@mine", "--promote", status=7)
+    assert "take its snapshot from branch 'bobs'" in error["message"]
+    for words in (("branch", "rm", "anns"), ("snapshot", "rm", "anns@mine")):
+        bob.error(*words, "--promote", status=7)
+    bob.json("snapshot", "rm", "anns@bobs")
+    bob.json("branch", "create", "implicit", "--from", "anns")  # has no name that could change
+    moved = ann.json("branch", "rm", "anns", "--promote")["snapshots"]
+    assert moved == [{"was": "anns@mine", "ref": "main@anns.mine"}]
+    bob.json("branch", "reset", "bobs")
+    bob.json("branch", "reset", "implicit")
+
+
 def test_member_makes_and_removes_what_is_his(people: list[Person]) -> None:
     ann, bob, _ = people
     seeded(ann.host)

@@ -32,7 +32,9 @@ def test_source_snapshot_branch_diff_reset_remove(any_host: AgentHost) -> None:
     assert [(item["kind"], item["name"], item["change"]) for item in diff["schema"]] == [
         ("column", "public.users.level", "added")
     ]
-    assert diff["counts"] == [{"table": "public.users", "counts": [1000, 990], "exact": True}]
+    assert diff["counts"] == [
+        {"table": "public.users", "counts": [1000, 990], "exact": True, "method": "full-scan"}
+    ]
     assert not diff["identical"]
 
     again = host.json("branch", "reset", "a")

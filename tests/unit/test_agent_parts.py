@@ -240,7 +240,7 @@ def test_every_route_says_what_it_takes_and_gives(api: Api) -> None:
     for route in api.routes:
         takes = route.request is not None and issubclass(route.request, Request)
         assert takes == (route.method == "POST"), route.path
-        assert (route.response is None) == (route.method == "DELETE"), route.path
+        assert route.response is not None or route.method == "DELETE", route.path
         assert route.summary
 
 

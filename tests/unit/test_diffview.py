@@ -18,6 +18,9 @@ def report(**parts: object) -> Report:
         "method": {},
         "not_compared": [],
         "timings_ms": {"schema": 1.0, "counts": 1.0, "total": 2.0},
+        "matrix": None,
+        "ancestor": {"ref": None, "reason": "not asked for (--ancestor)"},
+        "since": None,
     }
     whole.update(parts)  # type: ignore[typeddict-item]
     return whole
@@ -38,7 +41,9 @@ def test_nothing_differs() -> None:
         color=False,
     )
     assert text == (
-        "main and pr-42: the same schema; the same number of rows in 1 table\n"
+        "main and pr-42: no difference\n"
+        "  schema     the same\n"
+        "  counts     the same in 1 table\n"
         "\n"
         "not compared: row contents: not asked for\n"
     )
@@ -49,8 +54,8 @@ def test_an_added_column_reads_like_its_definition() -> None:
     change = {"kind": "column", "name": "public.users.premium_level", "change": "added",
               "side": "pr-42", "details": details}  # fmt: skip
     lines = render(report(schema=[change]), color=False).splitlines()
-    assert lines[0].startswith("main and pr-42: 1 difference in the schema (1 added); ")
-    assert lines[2] == "+ column public.users.premium_level text not null default 'standard'"
+    assert lines[:2] == ["main and pr-42: different", "  schema     1 difference (1 added)"]
+    assert lines[4] == "+ column public.users.premium_level text not null default 'standard'"
 
 
 def test_an_added_table_shows_what_it_contains() -> None:
@@ -102,7 +107,8 @@ def test_only_differing_counts_are_listed() -> None:
         {"table": "public.c", "counts": [5, None], "exact": True},
     ]
     lines = render(report(counts=counts), color=False).splitlines()
-    assert lines[0].endswith("2 of 3 tables with another number of rows")
+    assert lines[2] == "  counts     2 of 3 tables differ"
+    lines = lines[2:]
     assert lines[2].split() == ["rows", "in", "main", "pr-42"]
     assert [line.split() for line in lines[4:6]] == [
         ["public.b", "1,234,567", "1,234,568"],
@@ -111,12 +117,151 @@ def test_only_differing_counts_are_listed() -> None:
     assert lines[6] == "1 table more with the same number of rows on every side"
 
 
-def test_with_three_sides_each_line_says_whose_it_is() -> None:
+OBJECTS = [
+    {"kind": "column", "name": "public.t.a",
+     "groups": [{"sides": ["a", "c"], "values": {"type": "integer"}},
+                {"sides": ["pr-42"], "values": {"type": "bigint"}}]},
+    {"kind": "table", "name": "public.new",
+     "groups": [{"sides": ["a", "pr-42"], "values": None}, {"sides": ["c"], "values": {}}]},
+]  # fmt: skip
+ROWS = {
+    "table": "public.t", "key": ["id"], "sides": ["a", "pr-42", "c"], "different": 1200,
+    "patterns": [{"groups": [["a"], ["pr-42", "c"]], "rows": 1200}], "sample": [],
+}  # fmt: skip
+
+
+def three(**parts: object) -> Report:
+    matrix = {"schema": OBJECTS, "counts": [], "rows": [ROWS]}
+    return report(sides=["a", "pr-42", "c"], matrix=matrix, **parts)
+
+
+def test_three_sides_are_one_matrix() -> None:
+    """Letters say who agrees; the differences of each pair are details."""
     change = changed("column", "public.t.a", ("type", "integer", "bigint"))
     counts = [{"table": "public.b", "counts": [1, 1, 2], "exact": True}]
-    text = render(report(sides=["a", "pr-42", "c"], schema=[change], counts=counts), color=False)
-    assert "~ column public.t.a [pr-42]: type: integer -> bigint" in text
-    assert text.startswith("a and pr-42, c: ")
+    why = {"ref": None, "reason": "they come from different sources"}
+    text = render(three(schema=[change], counts=counts, ancestor=why), color=False)
+    head, matrix, numbers, *_ = text.split("\n\n")
+    assert head.splitlines() == [
+        "a, pr-42 and c: different",
+        "  ancestor   none: they come from different sources",
+        "  schema     2 objects not the same everywhere",
+        "  counts     1 of 1 table differ",
+    ]
+    assert [line.split() for line in matrix.splitlines()[2:]] == [
+        ["column", "public.t.a", "a", "b", "a"],
+        ["table", "public.new", "-", "-", "a"],
+        ["1,200", "of", "public.t", "a", "b", "b"],
+    ]
+    assert numbers.splitlines()[2].split() == ["public.b", "1", "1", "2"]
+    assert "integer -> bigint" not in text
+    details = render(three(schema=[change]), color=False, details=True)
+    assert "~ column public.t.a [pr-42]: type: integer -> bigint" in details
+    assert "ancestor" not in details  # none was asked for
+
+
+def since(**parts: object) -> dict[str, object]:
+    return {"conflicts": 0, "schema": [], "counts": [], "rows": [], **parts}
+
+
+def row(key: str, conflict: bool, **became: object) -> dict[str, object]:
+    return {"key": {"id": key}, "by": list(became), "conflict": conflict, "was": {"v": "x"},
+            "became": became, "collide": ["v"] if conflict else []}  # fmt: skip
+
+
+TABLE = {
+    "table": "public.t", "key": ["id"], "by": ["a", "b"], "conflict": True,
+    "changes": {"a": {"added": 1, "removed": 2, "changed": 3000},
+                "b": {"added": 0, "removed": 0, "changed": 1}},
+    "conflicts": 2, "agreed": 1, "columns": {"v": 1}, "against": [],
+    "sample": [row("7", True, a={"v": "y"}, b={"v": "z"}), row("8", True, a=None, b={"v": "z"}),
+               row("9", False, a={"v": "w"})],
+}  # fmt: skip
+
+
+def with_ancestor(**parts: object) -> Report:
+    return report(sides=["a", "b"], ancestor={"ref": "main@s", "reason": ""},
+                  since=since(**parts), timings_ms={"schema": 1.0, "rows": 1.0})  # fmt: skip
+
+
+def test_since_an_ancestor_conflicts_come_first() -> None:
+    column = {"kind": "column", "name": "public.t.c", "by": ["a", "b"], "conflict": False,
+              "was": None, "became": {"a": {"type": "int"}, "b": {"type": "int"}}, "collide": [],
+              "against": [], "contains": []}  # fmt: skip
+    found = with_ancestor(conflicts=2, schema=[column], rows=[TABLE])
+    head, matrix, conflicts = render(found, color=False).strip().split("\n\n")
+    assert head.splitlines() == [
+        "a and b, since main@s: not everything could be read",  # nothing differs between them
+        "  conflicts  2",
+        "  schema     1 object changed, 1 alike on several sides",
+        "  rows       changed in 1 table, 2 in conflict, 1 alike on several sides",
+    ]
+    lines = [line.split("  ") for line in matrix.splitlines()]
+    told = [[cell.strip() for cell in line if cell.strip()] for line in lines]
+    assert told[0] == ["since main@s", "a", "b"]
+    assert told[2:] == [
+        ["rows of public.t", "+1 -2 ~3,000", "~1", "2 in conflict (v); 1 alike"],
+        ["column public.t.c", "+", "+", "alike"],
+    ]
+    assert conflicts.splitlines() == [
+        "! public.t id=7", "    was v=x", "    a: v=y", "    b: v=z",
+        "! public.t id=8", "    was v=x", "    a: removed it", "    b: v=z",
+    ]  # fmt: skip
+    assert "  public.t id=9\n    was v=x\n    a: v=w\n" in render(found, color=False, details=True)
+
+
+def test_an_ancestor_that_is_a_side_has_no_column_among_the_changes() -> None:
+    found = with_ancestor(conflicts=2, rows=[TABLE])
+    found["sides"] = ["main@s", "a", "b"]
+    head, matrix, *_ = render(found, color=False).split("\n\n")
+    assert head.startswith("a and b, since main@s: ")
+    assert matrix.splitlines()[0].split() == ["since", "main@s", "a", "b"]
+
+
+def test_a_conflict_stands_out() -> None:
+    text = render(with_ancestor(conflicts=1, rows=[TABLE]), color=True)
+    assert "  conflicts  \x1b[31m\x1b[1m1\x1b[0m\n" in text
+    assert "\x1b[31m\x1b[1m! public.t id=7\x1b[0m\n" in text
+    none = render(with_ancestor(), color=True)
+    assert "  conflicts  none\n" in none
+
+
+def test_against_a_dropped_table_and_without_a_key() -> None:
+    dropped = {**TABLE, "conflicts": 0, "agreed": 0, "columns": {}, "sample": [],
+               "changes": {"b": {"added": 5, "removed": 0, "changed": 0}}, "by": ["b"],
+               "against": [{"side": "a", "kind": "table", "name": "public.t",
+                            "change": "removed"}]}  # fmt: skip
+    loose = {**TABLE, "table": "public.loose", "key": [], "conflict": None, "conflicts": None,
+             "agreed": None, "columns": {}, "sample": []}  # fmt: skip
+    text = render(with_ancestor(conflicts=1, rows=[loose, dropped]), color=False)
+    lines = [line.split() for line in text.splitlines() if line.startswith("rows of")]
+    assert lines[0][:5] == ["rows", "of", "public.t", "dropped", "+5"]
+    assert " ".join(lines[0][5:]) == "against table public.t removed by a"
+    assert " ".join(lines[1][-6:]) == "no key: conflicts cannot be told"
+
+
+def test_the_ancestor_has_a_column_of_its_own_among_the_counts() -> None:
+    counts = [{"table": "public.t", "counts": [2, 2], "exact": True},
+              {"table": "public.u", "counts": [1, 1], "exact": True}]  # fmt: skip
+    line = {"table": "public.t", "by": ["a", "b"], "was": 1, "became": {"a": 2, "b": 2},
+            "conflict": False}  # fmt: skip
+    found = with_ancestor(counts=[line])
+    found["counts"] = counts  # type: ignore[typeddict-item]
+    text = render(found, color=False)
+    assert ["rows", "in", "main@s", "a", "b"] in [line.split() for line in text.splitlines()]
+    assert ["public.t", "1", "2", "2"] in [line.split() for line in text.splitlines()]
+    assert "1 table more with the same number of rows on every side" in text
+
+
+def test_more_than_a_screenful_is_told_on_request() -> None:
+    changes = [changed("column", f"public.t.c{n}", ("type", "a", "b")) for n in range(100)]
+    notes = [f"note {n}" for n in range(50)]
+    short = render(report(schema=changes, not_compared=notes), color=False)
+    assert "... 40 lines more (--details)\n" in short
+    assert "... 38 notes more (--details)\n" in short
+    long = render(report(schema=changes, not_compared=notes), color=False, details=True)
+    assert "--details" not in long
+    assert "c99" in long and "note 49" in long
 
 
 def test_what_was_not_asked_for_is_not_called_the_same() -> None:
@@ -144,3 +289,27 @@ def test_names_cannot_write_to_the_terminal() -> None:
     )
     assert all(character.isprintable() or character == "\n" for character in text)
     assert "\\x1b[2Jt" in text
+
+
+def test_names_of_many_sides_cannot_write_to_the_terminal() -> None:
+    evil = "e\x1b[2J\r"
+    thing = {"kind": "table", "name": evil, "by": [evil], "conflict": True, "was": {evil: evil},
+             "became": {evil: {evil: evil}}, "collide": [evil],
+             "against": [{"side": evil, "kind": "table", "name": evil, "change": "removed"}],
+             "contains": [evil]}  # fmt: skip
+    line = {"table": evil, "key": [evil], "by": [evil], "conflict": True, "conflicts": 1,
+            "changes": {evil: {"added": 1, "removed": 0, "changed": 0}}, "agreed": 0,
+            "columns": {evil: 1}, "against": thing["against"],
+            "sample": [{"key": {evil: evil}, "by": [evil], "conflict": True, "was": {evil: evil},
+                        "became": {evil: {evil: evil}}, "collide": [evil]}]}  # fmt: skip
+    parts = {"sides": [evil, "b", "c"], "ancestor": {"ref": evil, "reason": ""}}
+    told = report(**parts, since=since(schema=[thing], rows=[line]))
+    group = {"kind": "table", "name": evil, "groups": [{"sides": [evil], "values": None}]}
+    table = {**ROWS, "table": evil, "sides": [evil]}
+    reason = {"ref": None, "reason": evil}
+    matrix = {"schema": [group], "counts": [], "rows": [table]}
+    grouped = report(sides=[evil, "b", "c"], ancestor=reason, matrix=matrix)
+    for found in (told, grouped):
+        text = render(found, color=False, details=True)
+        assert "e\\x1b[2J" in text
+        assert all(character.isprintable() or character == "\n" for character in text)

@@ -10,14 +10,16 @@ import msgspec
 import pytest
 
 from cowdb.agent import journal, plan, steps
-from cowdb.agent.steps import DestroyVolume, Plan
+from cowdb.agent.steps import DestroyVolume, NoteMark, Plan
 from cowdb.agent.store import Store
 from tests.unit.records import ATTACHED, BRANCH, NOW, SNAPSHOT, SOURCE
 
+NOTE = NoteMark(pool="pool", volume="br-1", mark={"a": "1"}, before={}, change="it says a")
 ALL = [
     plan.create_branch(BRANCH, SNAPSHOT),
     plan.reset_branch(BRANCH, SNAPSHOT, replace(BRANCH.cluster, volume="br-2"), running=True),
     plan.remove_branch(BRANCH, SNAPSHOT),
+    plan.remove_snapshot(SNAPSHOT, (NOTE,)),
     plan.snapshot_cluster(SNAPSHOT, plan.server_of(BRANCH), running=True, ordered=False),
     plan.snapshot_attached(replace(SNAPSHOT, mode="stop"), ATTACHED),
     plan.settle(SNAPSHOT, "se-1"),

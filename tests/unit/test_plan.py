@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from cowdb.agent import marks, plan
+from cowdb.agent.service import promotion
 from cowdb.agent.steps import (
     BaseBackup,
     Checkpoint,
@@ -19,6 +20,7 @@ from cowdb.agent.steps import (
     FreezeVolume,
     InitCluster,
     MakeRooms,
+    NoteMark,
     PauseServer,
     Plan,
     Quarantine,
@@ -96,12 +98,26 @@ def test_removals_only_go_forward() -> None:
         RemoveRooms(id="br-1"),
     )
     assert plan.remove_branch(BRANCH, None) == Plan(cleanup=removal)
-    garbage = (DestroyVolume(pool="pool", volume="se-1"), DestroyVolume(pool="pool", volume="sn-1"))
+    garbage = tuple(
+        DestroyVolume(pool="pool", volume=name, promote=True) for name in ("se-1", "sn-1")
+    )
     assert plan.remove_branch(BRANCH, SETTLED) == Plan(cleanup=removal + garbage)
     assert plan.remove_snapshot(SETTLED) == Plan(cleanup=garbage)
     assert plan.remove_snapshot(SNAPSHOT) == Plan(cleanup=garbage[1:])
     assert plan.remove_source(ATTACHED) == Plan()
     assert plan.remove_source(SOURCE).cleanup[1] == DestroyVolume(pool="pool", volume="so-1")
+
+
+def test_what_comes_from_it_is_noted_before_anything_goes() -> None:
+    note = NoteMark(pool="pool", volume="sn-2", mark={"a": "1"}, before={}, change="sn-2 moves")
+    made = plan.remove_branch(BRANCH, None, (note,))
+    assert made.steps == (note,)
+    assert made.cleanup[1] == DestroyVolume(pool="pool", volume="br-1", promote=True)
+    assert plan.remove_snapshot(SETTLED, (note,)).steps == (note,)
+    assert made.describe()[0] == "sn-2 moves"
+    remnant = promotion.remnant(SETTLED)
+    assert plan.remove_snapshot(remnant) == Plan(), "its volumes went before"
+    assert plan.remove_branch(BRANCH, remnant) == plan.remove_branch(BRANCH, None)
 
 
 TAKE = SnapshotVolume(pool="pool", origin="br-1", volume="sn-1", mark={})

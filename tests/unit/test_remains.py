@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from cowdb.agent import marks
 from cowdb.agent.remains import Remains, gather
+from cowdb.agent.service import promotion
 from cowdb.agent.storage.protocol import Volume, VolumeId
 from cowdb.model import BranchRecord, SnapshotRecord
 from tests.unit.records import ATTACHED, BRANCH, SNAPSHOT, SOURCE
@@ -95,6 +96,25 @@ def test_a_chain_of_branches_and_a_name_taken_twice() -> None:
     assert {item.name for item in remains.branches} == {"pr-42", "child"}
     remains = found(MAIN, TAKEN, COPY, *rest, volume("br-3", marks.of_branch(twin)))
     assert orphans(remains) == {"br-3": "there is something else named 'child'"}
+
+
+def test_a_branch_brings_its_removed_snapshot_along() -> None:
+    gone = promotion.remnant(replace(SNAPSHOT, settled="se-1"))
+    alone = volume("br-1", marks.of_branch(BRANCH, removed=gone))
+    remains = found(alone, MAIN)
+    assert (orphans(remains), remains.snapshots) == ({}, [gone])
+    assert (gone.removed, gone.implicit, gone.settled) == ("main@before", True, None)
+    assert orphans(found(alone)) == {"br-1": "its snapshot is not there"}
+    # The mark is written before the snapshot goes: while that is there, it is what counts.
+    remains = found(MAIN, TAKEN, SETTLED, alone)
+    assert remains.snapshots == [replace(SNAPSHOT, settled="se-1")]
+
+
+def test_a_branch_without_snapshot_of_an_attached_source() -> None:
+    taken = replace(SNAPSHOT, parent=ATTACHED.id, parent_name="prod", source=ATTACHED.id)
+    mark = marks.of_branch(BRANCH, removed=promotion.remnant(taken), attached=ATTACHED)
+    remains = found(volume("br-1", mark))
+    assert (remains.sources, len(remains.branches), orphans(remains)) == ([ATTACHED], 1, {})
 
 
 def test_a_record_too_long_for_zfs_stays_out_of_the_mark() -> None:

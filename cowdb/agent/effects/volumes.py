@@ -10,10 +10,11 @@ from cowdb.agent.steps import (
     CreateVolume,
     DestroyVolume,
     FreezeVolume,
+    NoteMark,
     ReadControl,
     SnapshotVolume,
 )
-from cowdb.agent.storage.protocol import VolumeId
+from cowdb.agent.storage.protocol import Promotes, VolumeId
 from cowdb.agent.system import user_of
 
 
@@ -39,8 +40,22 @@ def _(step: FreezeVolume, host: Host, attempt: Attempt) -> None:
 
 @do.register
 def _(step: DestroyVolume, host: Host, attempt: Attempt) -> None:
-    host.pool(step.pool).destroy(VolumeId(step.volume))
+    pool, volume = host.pool(step.pool), VolumeId(step.volume)
+    if step.promote and isinstance(pool, Promotes):
+        pool.retire(volume)
+    else:
+        pool.destroy(volume)
     host.settings_file(step.volume).unlink(missing_ok=True)
+
+
+@do.register
+def _(step: NoteMark, host: Host, attempt: Attempt) -> None:
+    host.pool(step.pool).set_mark(VolumeId(step.volume), step.mark)
+
+
+@undo.register
+def _(step: NoteMark, host: Host, attempt: Attempt) -> None:
+    host.pool(step.pool).set_mark(VolumeId(step.volume), step.before)
 
 
 @do.register

@@ -64,12 +64,15 @@ def _operation(route: Route, by_type: dict[str, Any]) -> dict[str, Any]:
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in names
         ]
+    switches = dict(route.switches)
     if route.planned:
+        switches["dry_run"] = "answer with the plan, and do nothing"
+    for name, what in switches.items():
         operation.setdefault("parameters", []).append(
             {
-                "name": "dry_run",
+                "name": name,
                 "in": "query",
-                "description": "1: answer with the plan, and do nothing",
+                "description": f"1: {what}",
                 "schema": {"enum": ["1"]},
             }
         )

@@ -7,13 +7,13 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 
-from cowdb.agent import marks, plan, ports
+from cowdb.agent import plan, ports
 from cowdb.agent.effects.servers import LOOPBACK, process_of
 from cowdb.agent.host import Attempt, Report
 from cowdb.agent.operations import Intent, Planned
 from cowdb.agent.policy import Caller, require_owner
 from cowdb.agent.requests import CreateBranch
-from cowdb.agent.service import views
+from cowdb.agent.service import promotion, views
 from cowdb.agent.service.context import (
     Context,
     claim_port,
@@ -27,11 +27,12 @@ from cowdb.agent.service.context import (
     timings,
 )
 from cowdb.agent.service.snapshots import Snapshots
+from cowdb.agent.steps import NoteMark
 from cowdb.agent.store import Transaction
 from cowdb.errors import ConflictError, CowdbError
 from cowdb.model import BranchRecord, Cluster, SnapshotRecord, Wanted
 from cowdb.names import branch_name, parse_ref
-from cowdb.wire import BranchInfo
+from cowdb.wire import BranchInfo, RemovedInfo
 
 log = logging.getLogger("cowdb.branches")
 _EXPIRY_PATIENCE = 0.1  # seconds: an operation at work on it is waited for by looking again
@@ -49,7 +50,7 @@ class Branches:
         branch_name(request.name.removeprefix("_") if request.hidden else request.name)
         with self._context.store.transaction() as tx:
             self._require_free(tx, request.name)
-        ref = parse_ref(request.origin)
+        ref = parse_ref(request.origin, implicit=True)
         attempt = Attempt(report=report)
         if ref.snapshot is not None:
             return self._create(request, request.origin, None, caller, attempt, before)
@@ -93,7 +94,9 @@ class Branches:
         branch_id = new_id("br")
 
         def prepare(tx: Transaction) -> Intent:
-            snapshot = tx.snapshots.get(implicit) if implicit else find_snapshot(tx, origin)
+            snapshot = (
+                tx.snapshots.get(implicit) if implicit else find_snapshot(tx, origin, implicit=True)
+            )
             assert snapshot is not None
             require_ready(snapshot, f"snapshot {origin!r}")
             self._context.pools.require_room(snapshot.pool)
@@ -171,31 +174,70 @@ class Branches:
         info["used_bytes"] = views.used_bytes(self._context.host, cluster.pool, cluster.volume)
         return info
 
-    def remove(self, name: str, caller: Caller, report: Report) -> None:
-        """:raises ConflictError: it is protected, or other branches come from it."""
+    def remove(
+        self, name: str, caller: Caller, report: Report, *, promote: bool = False
+    ) -> RemovedInfo:
+        """:param promote: its snapshots pass to what it came from.
+
+        :raises ConflictError: it is protected, or something comes from it."""
         branch = self._owned(name, caller, f"remove branch {name!r}")
         with self._context.claims.hold(branch.id, name):
             self._context.operations.resume(branch.id)
             with self._context.store.transaction() as tx:
                 gone = branch.state == "deleting" and tx.branches.get(branch.id) is None
-            if not gone:
-                self._remove(branch.id, caller.name, Attempt(report=report))
+            if gone:
+                return promotion.removed_info()
+            attempt = Attempt(report=report)
+            if not promote:
+                self._remove(branch.id, caller.name, attempt)
+                return promotion.removed_info()
+            with promotion.holding_snapshots(self._context, branch.id) as held:
+                return self._promote(branch.id, held, caller, attempt)
 
     def _remove(self, branch_id: str, caller: str, attempt: Attempt) -> None:
         def prepare(tx: Transaction) -> Intent:
             branch = _existing(tx, branch_id)
-            require_ready(branch, f"branch {branch.name!r}")
-            _refuse_protected(branch)
-            refuse_dependents(tx, branch.id, f"branch {branch.name!r}")
-            self._context.pools.require_present(branch.cluster.pool)
-            garbage = self._garbage_after(tx, branch)
-            tx.branches.put(replace(branch, state="deleting"))
-            if garbage is not None:
-                tx.snapshots.put(replace(garbage, state="deleting"))
-            removal = plan.remove_branch(branch, garbage)
-            return Intent("branch rm", branch.name, branch_id, removal)
+            keep = f"cowdb branch rm {branch.name} --promote"
+            refuse = self._require_removable(branch)
+            refuse_dependents(tx, branch.id, refuse, keep=keep)
+            return self._removal(tx, branch, ())
 
         self._context.operations.run(caller, prepare, lambda tx, done: None, attempt)
+
+    def _promote(
+        self, branch_id: str, held: set[str], caller: Caller, attempt: Attempt
+    ) -> RemovedInfo:
+        moved: list[promotion.Adoption] = []
+
+        def prepare(tx: Transaction) -> Intent:
+            branch = _existing(tx, branch_id)
+            self._require_removable(branch)
+            moved.extend(promotion.adoptions(tx, branch))
+            promotion.require_adoptable(tx, branch, moved, held, caller)
+            return self._removal(tx, branch, promotion.adoption_notes(tx, moved))
+
+        self._context.operations.run(
+            caller.name, prepare, lambda tx, done: promotion.adopt(tx, moved), attempt
+        )
+        return promotion.removed_info(moved)
+
+    def _require_removable(self, branch: BranchRecord) -> str:
+        """What a refusal calls it."""
+        label = f"branch {branch.name!r}"
+        require_ready(branch, label)
+        _refuse_protected(branch)
+        return label
+
+    def _removal(
+        self, tx: Transaction, branch: BranchRecord, notes: tuple[NoteMark, ...]
+    ) -> Intent:
+        self._context.pools.require_present(branch.cluster.pool)
+        garbage = self._garbage_after(tx, branch)
+        tx.branches.put(replace(branch, state="deleting"))
+        if garbage is not None:
+            tx.snapshots.put(replace(garbage, state="deleting"))
+        removal = plan.remove_branch(branch, garbage, notes)
+        return Intent("branch rm", branch.name, branch.id, removal)
 
     def _garbage_after(self, tx: Transaction, branch: BranchRecord) -> SnapshotRecord | None:
         """The implicit snapshot that nobody but this branch comes from."""
@@ -219,6 +261,7 @@ class Branches:
             _refuse_protected(branch)
             snapshot = tx.snapshots.get(branch.snapshot)
             assert snapshot is not None
+            _require_snapshot(branch, snapshot)
             if self._context.pools.get(branch.cluster.pool).clones_depend:
                 refuse_dependents(tx, branch.id, f"branch {branch.name!r}", "be reset")
             self._context.pools.require_room(snapshot.pool)
@@ -282,8 +325,8 @@ class Branches:
         with self._context.claims.hold(branch_id, name):
             with self._context.store.transaction() as tx:
                 branch = _existing(tx, branch_id)
+                mark = promotion.mark_of_branch(tx, replace(branch, protected=protected))
             if branch.protected != protected:
-                mark = marks.of_branch(replace(branch, protected=protected))
                 note_protection(
                     self._context, branch.cluster.pool, branch.cluster.volume, mark,
                     protected=protected,
@@ -322,6 +365,15 @@ def _existing(tx: Transaction, branch_id: str) -> BranchRecord:
     if branch is None:
         raise ConflictError("the branch was removed meanwhile", hint="cowdb branch list")
     return branch
+
+
+def _require_snapshot(branch: BranchRecord, snapshot: SnapshotRecord) -> None:
+    if snapshot.removed:
+        raise ConflictError(
+            f"branch {branch.name!r} has nothing to be reset to: {snapshot.removed} was removed",
+            hint=f"cowdb snapshot create {branch.name}@NAME keeps its present state, and branches "
+            "of that can be reset",
+        )
 
 
 def _refuse_protected(branch: BranchRecord) -> None:

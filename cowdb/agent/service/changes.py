@@ -202,12 +202,12 @@ class Changes:
 
 def lineage(tx: Transaction, branch: BranchRecord) -> Iterator[str]:
     """The volume of a branch and those that it descends from, the nearest first, as far as the
-    records know; ends where a parent has been reset since."""
+    records know; ends where a parent has been reset or removed since, or a snapshot removed."""
     yield branch.cluster.volume
     base = branch.base
     seen = {branch.snapshot}
     snapshot = tx.snapshots.get(branch.snapshot)
-    while snapshot is not None and base:
+    while snapshot and not snapshot.removed and base in (snapshot.id, snapshot.settled):
         yield base
         if base != snapshot.id:
             yield snapshot.id
@@ -230,10 +230,8 @@ def common_ancestors(lineages: Sequence[Sequence[str]]) -> list[Ancestry]:
 
 def snapshot_of(tx: Transaction, volume: str) -> SnapshotRecord | None:
     """The snapshot whose content a frozen volume has: its own, or its settled one."""
-    found = tx.snapshots.get(volume)
-    if found is not None:
-        return found
-    return next((item for item in tx.snapshots.all() if item.settled == volume), None)
+    known = (item for item in tx.snapshots.all() if not item.removed)
+    return next((item for item in known if volume in (item.id, item.settled)), None)
 
 
 def _branchable(snapshot: SnapshotRecord | None, volume: str) -> str | None:

@@ -42,7 +42,7 @@ class Clearance:
             for snapshot in tx.snapshots.all():
                 tx.snapshots.put(replace(snapshot, protected=False))
 
-    def _round(self, caller: Caller, report: Report) -> list[Callable[[], None]]:
+    def _round(self, caller: Caller, report: Report) -> list[Callable[[], object]]:
         """A removal for each thing that is there now."""
         with self._context.store.transaction() as tx:
             return [
@@ -55,12 +55,12 @@ class Clearance:
             ]  # fmt: skip
 
     def _removal(
-        self, remove: Callable[[str, Caller, Report], None], name: str, caller: Caller,
+        self, remove: Callable[[str, Caller, Report], object], name: str, caller: Caller,
         report: Report,
-    ) -> Callable[[], None]:  # fmt: skip
+    ) -> Callable[[], object]:  # fmt: skip
         return lambda: remove(name, caller, report)
 
-    def _attempt(self, removals: list[Callable[[], None]]) -> ConflictError | None:
+    def _attempt(self, removals: list[Callable[[], object]]) -> ConflictError | None:
         """Try each; None when at least one thing went."""
         refusal: ConflictError | None = None
         went = False

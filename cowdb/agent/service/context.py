@@ -16,7 +16,7 @@ from cowdb.agent.storage.protocol import Mark, VolumeId
 from cowdb.agent.store import Store, Transaction
 from cowdb.errors import BusyError, ConflictError, NotFoundError, StorageError
 from cowdb.model import BranchRecord, SnapshotRecord, SourceRecord
-from cowdb.names import parse_snapshot_ref
+from cowdb.names import parse_ref, parse_snapshot_ref
 
 STEP_NAMES = {
     "CloneVolume": "clone",
@@ -102,11 +102,16 @@ def find_parent(tx: Transaction, name: str) -> SourceRecord | BranchRecord:
     return find_source(tx, name) if owner[0] == "source" else find_branch(tx, name)
 
 
-def find_snapshot(tx: Transaction, ref: str) -> SnapshotRecord:
-    """By its reference, or by its id."""
-    parent_name, name = parse_snapshot_ref(ref)
-    parent = find_parent(tx, parent_name)
-    found = tx.snapshots.all("parent = ? and name = ?", parent.id, name)
+def find_snapshot(tx: Transaction, ref: str, *, implicit: bool = False) -> SnapshotRecord:
+    """By its reference.
+
+    :param implicit: it may be one that cowdb took by itself.
+    """
+    named = parse_ref(ref, implicit=implicit)
+    if named.snapshot is None:
+        parse_snapshot_ref(ref)  # says what is missing
+    parent = find_parent(tx, named.parent)
+    found = tx.snapshots.all("parent = ? and name = ?", parent.id, str(named.snapshot))
     if not found:
         raise NotFoundError(f"there is no snapshot {ref!r}", hint="cowdb snapshot list")
     return found[0]
@@ -142,14 +147,18 @@ def dependents(tx: Transaction, parent: str) -> list[str]:
     return found
 
 
-def refuse_dependents(tx: Transaction, parent: str, label: str, what: str = "go") -> None:
-    """:raises ConflictError: something comes from it. BusyError: something will in a moment."""
+def refuse_dependents(
+    tx: Transaction, parent: str, label: str, what: str = "go", keep: str = ""
+) -> None:
+    """:param keep: the command that does it all the same, and keeps what comes from it.
+
+    :raises ConflictError: something comes from it. BusyError: something will in a moment."""
     if found := dependents(tx, parent):
         kind, name = found[0].split(" ", 1)
         raise ConflictError(
             f"{label} cannot {what}: {', '.join(found)} {'come' if len(found) > 1 else 'comes'} "
             "from it",
-            hint=f"cowdb {kind} rm {name}",
+            hint=f"cowdb {kind} rm {name}" + (f"; to keep it: {keep}" if keep else ""),
         )
     if tx.snapshots.all("parent = ?", parent):
         raise BusyError(f"a branch of {label} is being made or removed", hint="try again")

@@ -154,7 +154,8 @@ class Doctor:
             wanted = [(item.name, item.cluster.pool, item.cluster.volume, item.id)
                       for item in tx.branches.all() if item.state == "ready"]  # fmt: skip
             wanted += [(f"{item.parent_name}@{item.name}", item.pool, item.id, item.id)
-                       for item in tx.snapshots.all() if item.state == "ready"]  # fmt: skip
+                       for item in tx.snapshots.all()
+                       if item.state == "ready" and not item.removed]  # fmt: skip
             wanted += [(item.name, item.pool, item.cluster.volume, item.id)
                        for item in tx.sources.all()
                        if item.cluster and item.state == "ready"]  # fmt: skip

@@ -98,7 +98,8 @@ class Rebuild:
 
     def _restore(self, remains: Remains) -> Iterator[Finding]:
         for snapshot in list(remains.snapshots):
-            yield from self._examine_snapshot(snapshot, remains)
+            if not snapshot.removed:
+                yield from self._examine_snapshot(snapshot, remains)
         yield from self._examine_servers(remains)
         with self._context.store.transaction() as tx:
             _require_empty(tx)
@@ -179,12 +180,13 @@ class Rebuild:
             else:
                 clusters[record.id] = replace(record.cluster, process=process)
         snapshots = {item.id: item for item in remains.snapshots}
+        attached = {item.id: item for item in remains.sources if item.kind == "attached"}
         taken = {cluster.port for cluster in clusters.values()}
         for record, cluster in idle:
             if cluster.volume in remains.raw:
                 yield from self._quarantine_again(record, snapshots)
             cluster = yield from self._at_rest(record, cluster)
-            cluster = yield from self._with_port(record, cluster, taken)
+            cluster = yield from self._with_port(record, cluster, taken, snapshots, attached)
             taken.add(cluster.port)
             clusters[record.id] = cluster
         for _, cluster in idle:
@@ -229,16 +231,21 @@ class Rebuild:
         return replace(cluster, process=None if cluster.durable else _UNKNOWN)
 
     def _with_port(
-        self, record: Kept, cluster: Cluster, taken: set[int]
-    ) -> Generator[Finding, None, Cluster]:
+        self, record: Kept, cluster: Cluster, taken: set[int],
+        snapshots: dict[str, SnapshotRecord], attached: dict[str, SourceRecord],
+    ) -> Generator[Finding, None, Cluster]:  # fmt: skip
         if cluster.port not in taken and ports.is_free(LOOPBACK, cluster.port):
             return cluster
         port = ports.choose(self._host.config.ports, taken, LOOPBACK)
         moved = replace(cluster, port=port)
         changed = replace(record, cluster=moved)
-        mark = marks.of_source(changed) if isinstance(changed, SourceRecord) else marks.of_branch(
-            changed
-        )  # fmt: skip
+        if isinstance(changed, SourceRecord):
+            mark = marks.of_source(changed)
+        else:
+            origin = snapshots.get(changed.snapshot)
+            removed = origin if origin and origin.removed else None
+            source = attached.get(removed.parent) if removed else None
+            mark = marks.of_branch(changed, removed=removed, attached=source)
         with contextlib.suppress(StorageError):  # no room: the next rebuild looks for the old port
             self._context.pools.get(cluster.pool).set_mark(VolumeId(cluster.volume), mark)
         yield warning(

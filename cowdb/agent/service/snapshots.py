@@ -16,7 +16,7 @@ from cowdb.agent.host import Attempt, Report
 from cowdb.agent.operations import Intent
 from cowdb.agent.policy import Caller, require_owner
 from cowdb.agent.requests import CreateSnapshot
-from cowdb.agent.service import views
+from cowdb.agent.service import promotion, views
 from cowdb.agent.service.context import (
     Context,
     find_parent,
@@ -26,13 +26,13 @@ from cowdb.agent.service.context import (
     require_ready,
     timings,
 )
-from cowdb.agent.steps import Plan
+from cowdb.agent.steps import NoteMark, Plan
 from cowdb.agent.storage.protocol import VolumeId
 from cowdb.agent.store import Transaction
 from cowdb.errors import ConflictError, CowdbError, UnsoundError
 from cowdb.model import BranchRecord, Cluster, SnapshotRecord, SourceRecord
 from cowdb.names import SnapshotName, parse_snapshot_ref
-from cowdb.wire import Mode, SnapshotInfo
+from cowdb.wire import Mode, RemovedInfo, SnapshotInfo
 
 log = logging.getLogger("cowdb.snapshots")
 SNAPSHOT_PATIENCE = 600.0  # seconds: snapshots of one parent are taken one after the other
@@ -218,40 +218,71 @@ class Snapshots:
         for snapshot_id in waiting:
             self._settle_quietly(snapshot_id)
 
-    def remove(self, ref: str, caller: Caller, report: Report) -> None:
-        """:raises ConflictError: it is protected, or branches come from it."""
+    def remove(
+        self, ref: str, caller: Caller, report: Report, *, promote: bool = False
+    ) -> RemovedInfo:
+        """:param promote: branches that come from it stay, and cannot be reset any more.
+
+        :raises ConflictError: it is protected, or branches come from it."""
         with self._context.store.transaction() as tx:
-            snapshot = find_snapshot(tx, ref)
+            snapshot = promotion.half_removed(self._context, tx, ref) or find_snapshot(tx, ref)
         require_owner(caller, snapshot.owner_uid, f"remove snapshot {ref!r}")
         with self._context.claims.hold(snapshot.id, ref):
             self._context.operations.resume(snapshot.id)
             with self._context.store.transaction() as tx:
-                gone = snapshot.state == "deleting" and tx.snapshots.get(snapshot.id) is None
-            if not gone:
-                self._remove(snapshot.id, caller.name, Attempt(report=report))
+                now = tx.snapshots.get(snapshot.id)
+            if snapshot.removed or (snapshot.state == "deleting" and (not now or now.removed)):
+                return promotion.removed_info()
+            attempt = Attempt(report=report)
+            if not promote:
+                self._remove(snapshot.id, caller.name, attempt)
+                return promotion.removed_info()
+            with promotion.holding_branches(self._context, snapshot.id) as held:
+                return self._promote(snapshot.id, held, caller, attempt)
 
     def _remove(self, snapshot_id: str, caller: str, attempt: Attempt) -> None:
         def prepare(tx: Transaction) -> Intent:
-            snapshot = tx.snapshots.get(snapshot_id)
-            if snapshot is None:
-                raise ConflictError("the snapshot was removed meanwhile")
-            label = f"{snapshot.parent_name}@{snapshot.name}"
-            require_ready(snapshot, f"snapshot {label!r}")
-            if snapshot.protected:
-                raise ConflictError(
-                    f"snapshot {label!r} is protected", hint=f"cowdb snapshot protect {label} --off"
-                )
+            snapshot = _removable(tx, snapshot_id)
             if branches := tx.branches.all("snapshot = ?", snapshot_id):
+                label = promotion.reference(snapshot)
                 names = ", ".join(branch.name for branch in branches)
                 raise ConflictError(
                     f"snapshot {label!r} cannot go: branch {names} comes from it",
-                    hint=f"cowdb branch rm {branches[0].name}",
+                    hint=f"cowdb branch rm {branches[0].name}; to keep it: "
+                    f"cowdb snapshot rm {label} --promote",
                 )
-            self._context.pools.require_present(snapshot.pool)
-            tx.snapshots.put(replace(snapshot, state="deleting"))
-            return Intent("snapshot rm", label, snapshot_id, plan.remove_snapshot(snapshot))
+            return self._removal(tx, snapshot, ())
 
         self._context.operations.run(caller, prepare, lambda tx, done: None, attempt)
+
+    def _promote(
+        self, snapshot_id: str, held: set[str], caller: Caller, attempt: Attempt
+    ) -> RemovedInfo:
+        branches: list[BranchRecord] = []
+
+        def prepare(tx: Transaction) -> Intent:
+            snapshot = _removable(tx, snapshot_id)
+            branches.extend(tx.branches.all("snapshot = ?", snapshot_id))
+            promotion.require_independent(snapshot, branches, held, caller)
+            notes = promotion.independence_notes(tx, snapshot, branches)
+            return self._removal(tx, snapshot, notes)
+
+        def commit(tx: Transaction, done: Attempt) -> None:
+            snapshot = tx.snapshots.get(snapshot_id)
+            assert snapshot is not None
+            if branches:
+                tx.snapshots.put(promotion.remnant(snapshot))
+
+        self._context.operations.run(caller.name, prepare, commit, attempt)
+        return promotion.removed_info(branches=branches)
+
+    def _removal(
+        self, tx: Transaction, snapshot: SnapshotRecord, notes: tuple[NoteMark, ...]
+    ) -> Intent:
+        self._context.pools.require_present(snapshot.pool)
+        tx.snapshots.put(replace(snapshot, state="deleting"))
+        removal = plan.remove_snapshot(snapshot, notes)
+        return Intent("snapshot rm", promotion.reference(snapshot), snapshot.id, removal)
 
     def discard(self, snapshot_id: str, caller: Caller) -> None:
         """Remove an implicit snapshot whose branch was not made."""
@@ -265,9 +296,8 @@ class Snapshots:
         with self._context.claims.hold(f"mark of {snapshot.id}", ref):
             with self._context.store.transaction() as tx:
                 current = replace(find_snapshot(tx, ref), protected=protected)
-                source = tx.sources.get(current.parent)
+                attached = promotion.attached_of(tx, current)
             if current.state == "ready":  # else its volume may not be there
-                attached = source if source and source.kind == "attached" else None
                 note_protection(
                     self._context, current.pool, current.id, marks.of_snapshot(current, attached),
                     protected=protected,
@@ -295,6 +325,20 @@ class Snapshots:
     def _measured(self, snapshot: SnapshotRecord, info: SnapshotInfo) -> SnapshotInfo:
         info["used_bytes"] = views.used_bytes(self._context.host, snapshot.pool, snapshot.id)
         return info
+
+
+def _removable(tx: Transaction, snapshot_id: str) -> SnapshotRecord:
+    """:raises ConflictError: it is protected, or gone."""
+    snapshot = tx.snapshots.get(snapshot_id)
+    if snapshot is None or snapshot.removed:
+        raise ConflictError("the snapshot was removed meanwhile", hint="cowdb snapshot list")
+    label = promotion.reference(snapshot)
+    require_ready(snapshot, f"snapshot {label!r}")
+    if snapshot.protected:
+        raise ConflictError(
+            f"snapshot {label!r} is protected", hint=f"cowdb snapshot protect {label} --off"
+        )
+    return snapshot
 
 
 def _consistency(done: Attempt) -> Literal["crash-consistent", "clean", "backup"]:

@@ -62,7 +62,8 @@ def branch_info(tx: Transaction, branch: BranchRecord, host: Host, caller: Calle
         "name": branch.name,
         "source": source.name if source else "",
         "parent": snapshot.parent_name if snapshot else "",
-        "snapshot": f"{snapshot.parent_name}@{snapshot.name}" if snapshot else "",
+        "snapshot": _reference(snapshot) if snapshot and not snapshot.removed else "",
+        "removed_snapshot": (snapshot.removed if snapshot else "") or None,
         "state": server_state(branch, host),
         "port": cluster.port,
         "dsn": dsn(cluster, host, secret=owns(caller, branch.owner_uid)),
@@ -79,6 +80,10 @@ def branch_info(tx: Transaction, branch: BranchRecord, host: Host, caller: Calle
     }
 
 
+def _reference(snapshot: SnapshotRecord) -> str:
+    return f"{snapshot.parent_name}@{snapshot.name}"
+
+
 def used_bytes(host: Host, pool: str, volume: str) -> int | None:
     """None when the volume is gone meanwhile, or its pool is: the state says so."""
     try:
@@ -91,7 +96,7 @@ def snapshot_info(tx: Transaction, snapshot: SnapshotRecord) -> SnapshotInfo:
     """`used_bytes` is left out: measuring takes too long for a transaction."""
     branches = tx.branches.all("snapshot = ?", snapshot.id)
     return {
-        "ref": f"{snapshot.parent_name}@{snapshot.name}",
+        "ref": _reference(snapshot),
         "mode": snapshot.mode,
         "settled": snapshot.settled is not None,
         "lsn": snapshot.lsn,

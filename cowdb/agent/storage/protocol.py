@@ -92,7 +92,8 @@ class Storage(Protocol):
 
     clones_depend: bool
     """A volume cannot be destroyed while another that was made from it is there: `destroy` raises
-    ConflictError then, naming those, and changes nothing. Where it is False they go their ways."""
+    ConflictError then, naming those, and changes nothing. Where it is False they go their ways,
+    where it is True the driver has the power of Promotes, too."""
 
     @property
     def volumes(self) -> Path:
@@ -178,6 +179,22 @@ class ReportsChangedBlocks(Protocol):
         has otherwise, or has not, is reported. What only the ancestor has (a file that was
         removed, the part beyond a file's end) is not there and so not reported. What the
         volume's writers have not given to the kernel is not seen; what they have is flushed first.
+        """
+
+
+@runtime_checkable
+class Promotes(Protocol):
+    """A power of drivers whose clones depend on their origin: what others come from can go."""
+
+    def retire(self, volume: VolumeId) -> None:
+        """Remove a volume, what comes from it staying as it is: `list` shows it no more.
+
+        What a writable one was given since its latest snapshot is gone at once. What others come
+        from leaves the disk when they do, without being asked again. Idempotent; an interrupted
+        one leaves a volume that `list` shows or nothing, and what is missing is done by the next
+        `retire` of the same volume. Where nothing depends it is the same as `destroy`.
+
+        :raises ConflictError: there is something in it that cowdb did not make.
         """
 
 

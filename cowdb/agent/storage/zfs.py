@@ -10,9 +10,10 @@ The properties that describe a volume are set by the same call that makes it. A 
 instant, over all datasets of one call. ZFS puts writes into transaction groups in their order, and
 a snapshot holds the groups up to one: a prefix of all writes, hence `ordered = True`.
 
-A clone depends on its origin for ever (`clones_depend`): what others come from cannot go, and
-nothing is ever destroyed recursively. The holds tell (`zfs holds`) for which volumes a snapshot is
-kept, and keep it also from somebody else's `zfs destroy -R`, which takes clones without asking.
+A clone depends on its origin for ever (`clones_depend`): what others come from cannot go, only be
+retired (zfs_retired.py), and nothing is ever destroyed recursively. The holds tell (`zfs holds`)
+for which volumes a snapshot is kept, and keep it also from somebody else's `zfs destroy -R`, which
+takes clones without asking.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from cowdb.agent.storage import zfs_changed, zfs_origin, zfs_removal, zfs_volumes
+from cowdb.agent.storage import zfs_changed, zfs_origin, zfs_removal, zfs_retired, zfs_volumes
 from cowdb.agent.storage import zfs_command as command
 from cowdb.agent.storage import zfs_core as core
 from cowdb.agent.storage.kernel import translated
@@ -60,7 +61,7 @@ Member = tuple[str, PurePosixPath]
 
 
 class ZfsPool:
-    """A pool on ZFS; see Pool in protocol.py."""
+    """A pool on ZFS; see Pool and Promotes in protocol.py."""
 
     driver = "zfs"
     atomic = True
@@ -72,6 +73,7 @@ class ZfsPool:
         self.dataset, self.root, self._pool = dataset, root, pool
         self._lock = threading.Lock()
         self._seen: dict[VolumeId, Found] = {}  # a frozen volume never changes
+        self._going = threading.Lock()  # what is retired may move from one dataset to another
 
     @property
     def volumes(self) -> Path:
@@ -163,7 +165,15 @@ class ZfsPool:
     def destroy(self, volume: VolumeId) -> None:
         """:raises ConflictError: other volumes come from it; nothing was changed."""
         checked(volume)
-        found = self._survey().get(volume)
+        with self._going:
+            volumes = self._swept(self._survey())
+            self._destroy(volume, volumes.get(volume))
+            if any(each.retired for each in volumes.values()):
+                self._sweep()
+
+    def _destroy(self, volume: VolumeId, found: Found | None) -> None:
+        if found is not None and found.retired:
+            return
         if found is None:
             if core.exists(f"{self.dataset}/{volume}"):
                 raise StorageError(
@@ -174,6 +184,26 @@ class ZfsPool:
         self._forget(volume)
         zfs_removal.remove(found, self.dataset, self.root, self._known_to)
 
+    def retire(self, volume: VolumeId) -> None:
+        checked(volume)
+        with self._going:
+            found = self._survey().get(volume)
+            if found is None:
+                return
+            self._forget(volume)
+            zfs_retired.retire(found, self._known_to)
+            self._sweep()
+
+    def _sweep(self) -> None:
+        zfs_retired.sweep(self._survey, self.dataset, self.root, self._known_to)
+
+    def _swept(self, volumes: dict[VolumeId, Found]) -> dict[VolumeId, Found]:
+        """What is there when what an interrupted sweep left is gone."""
+        if not any(each.retired for each in volumes.values()):
+            return volumes
+        self._sweep()
+        return self._survey()
+
     def _known_to(self, name: str) -> bool:
         """Whether a snapshot beneath a volume is, or was taken for, a volume of this pool."""
         last = name.rpartition("@")[2].removeprefix("cowdb-")
@@ -181,7 +211,7 @@ class ZfsPool:
 
     def list(self) -> Sequence[Volume]:
         found = self._survey()
-        return [found[name].volume for name in sorted(found)]
+        return [found[name].volume for name in sorted(found) if not found[name].retired]
 
     def path(self, volume: VolumeId) -> Path:
         """Of a snapshot, where its origin's `.zfs` shows it; the kernel mounts it on the way."""
@@ -264,7 +294,8 @@ class ZfsPool:
             )
         found = zfs_volumes.survey(self.dataset, entries)
         with self._lock:
-            self._seen = {name: each for name, each in found.items() if each.volume.frozen}
+            self._seen = {name: each for name, each in found.items()
+                          if each.volume.frozen and not each.retired}  # fmt: skip
         return found
 
     def _found(self, volume: VolumeId) -> Found:
@@ -272,7 +303,7 @@ class ZfsPool:
 
     def _of(self, survey: Mapping[VolumeId, Found], volume: VolumeId) -> Found:
         found = survey.get(checked(volume))
-        if found is None or not found.volume.complete:
+        if found is None or found.retired or not found.volume.complete:
             raise StorageError(f"volume {volume!r} is not in the pool at {self.root}")
         return found
 

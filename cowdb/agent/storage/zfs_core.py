@@ -105,6 +105,22 @@ def destroy_snapshots(names: Sequence[str]) -> None:
             _core().lzc_destroy_snaps([name.encode() for name in names], False)
 
 
+def rollback(dataset: str) -> None:
+    """Take back what was written to a dataset since its latest snapshot; it may be mounted."""
+    with _explained(f"dataset {dataset} cannot be rolled back"):
+        _core().lzc_rollback(dataset.encode())
+
+
+def promote(dataset: str) -> None:
+    """Have a clone own the snapshot that it came from, with all earlier ones of the same dataset;
+    that dataset comes from the clone then. Both may be mounted and in use.
+
+    :raises StorageError: the clone has a snapshot of the same name; nothing was changed.
+    """
+    with _explained(f"dataset {dataset} cannot be promoted"):
+        _core().lzc_promote(dataset.encode())
+
+
 def hold(snapshots: Sequence[str], tag: str) -> None:
     """Protect snapshots from being destroyed; no error when held by that tag already."""
     core = _core()

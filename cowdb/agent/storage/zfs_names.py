@@ -9,6 +9,9 @@
     POOL/DATASET/<id>@passing-<hex>  there for a moment; local property cowdb:passing: its name
     ANYTHING@cowdb-<id>              taken of another's dataset for the frozen volume <id>
 
+A volume that was removed while others come from it has the local property cowdb:retired, its id
+again (on a snapshot that never was a volume by itself, the snapshot's name).
+
 User properties are inherited by children and by snapshots: a mark counts only where it is local
 and names the very thing that it is on.
 """
@@ -25,6 +28,7 @@ FORMAT = "1"
 POOL, FORMAT_OF, VOLUME, SNAPSHOT = "cowdb:pool", "cowdb:format", "cowdb:volume", "cowdb:snapshot"
 MARK, PARTS, SET, PLACE = "cowdb:mark", "cowdb:parts", "cowdb:set", "cowdb:place"
 PASSING = "cowdb:passing"
+RETIRED = "cowdb:retired"
 HOLD = "cowdb:"  # and the id of the volume that was cloned from the snapshot
 _ID = re.compile(r"[a-z0-9-]{1,100}")
 _DATASET = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*(/[A-Za-z0-9_.:-]+)+")

@@ -40,7 +40,7 @@ def remove(found: Found, pool: str, root: Path, is_ours: Callable[[str], bool]) 
     _refuse_strangers(found, is_ours)
     core.destroy_snapshots(found.passing)
     own = {piece.dataset for piece in found.pieces}
-    clones = [name for taken in found.taken for name in _clones(taken) if name not in own]
+    clones = [name for taken in found.taken for name in clones_of(taken) if name not in own]
     if clones:
         raise _depended(volume, clones)
     _drop_snapshots(volume, [frozen(dataset, volume) for dataset in found.datasets], pool)
@@ -57,41 +57,51 @@ def remove(found: Found, pool: str, root: Path, is_ours: Callable[[str], bool]) 
 
 def _refuse_strangers(found: Found, is_ours: Callable[[str], bool]) -> None:
     """Snapshots and datasets beneath it that are volumes of their own, or nobody's we know."""
-    if not found.strangers:
-        return
-    what = f"volume {found.volume.id!r} cannot go"
+    refuse_others(found, is_ours)
+    if found.strangers:
+        names = ", ".join(name.rpartition("@")[2] for name in found.strangers)
+        raise ConflictError(
+            f"volume {found.volume.id!r} cannot go: {names} come from it", hint="remove those first"
+        )
+
+
+def refuse_others(found: Found, is_ours: Callable[[str], bool]) -> None:
+    """:raises ConflictError: what nobody we know made is beneath a volume."""
     others = [name for name in found.strangers if not is_ours(name)]
     if others:
         raise ConflictError(
-            f"{what}: {others[0]} is not cowdb's",
+            f"volume {found.volume.id!r} cannot go: {others[0]} is not cowdb's",
             hint=f"if nobody needs it: zfs destroy {others[0]}",
         )
-    names = ", ".join(name.rpartition("@")[2] for name in found.strangers)
-    raise ConflictError(f"{what}: {names} come from it", hint="remove those first")
 
 
 def _drop_snapshots(volume: VolumeId, snapshots: Sequence[str], pool: str) -> None:
     """Destroy all of them, or none: those that have clones stay."""
     present = [name for name in snapshots if core.exists(name)]
     for name in present:
-        stale = [tag for tag in core.holds(name) if _is_stale(tag, volume, pool)]
+        stale = [tag for tag in core.holds(name) if _is_stale(tag, name, volume, pool)]
         core.release([name], stale)
     try:
         core.destroy_snapshots(present)
     except ConflictError as error:
-        clones = [clone for name in present for clone in _clones(name)]
+        clones = [clone for name in present for clone in clones_of(name)]
         if not clones:
             raise
         raise _depended(volume, clones) from error
 
 
-def _is_stale(tag: str, volume: VolumeId, pool: str) -> bool:
-    """A hold by the volume that goes, or by one that was never finished or is gone."""
+def _is_stale(tag: str, snapshot: str, volume: VolumeId, pool: str) -> bool:
+    """A hold by the volume that goes, by one that was never finished or is gone, or by the one
+    that took the snapshot over when it was promoted and no longer comes from it."""
     held_by = holder(tag)
-    return held_by is not None and (held_by == volume or not core.exists(f"{pool}/{held_by}"))
+    return held_by is not None and (
+        held_by == volume
+        or snapshot.startswith(f"{pool}/{held_by}@")
+        or not core.exists(f"{pool}/{held_by}")
+    )
 
 
-def _clones(snapshot: str) -> list[str]:
+def clones_of(snapshot: str) -> list[str]:
     """Datasets that come from a snapshot; none when it is not there."""
     try:
         (entry,) = command.get(snapshot, ["clones"])

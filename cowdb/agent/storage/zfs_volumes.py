@@ -16,12 +16,23 @@ from pathlib import PurePosixPath
 
 from cowdb.agent.storage.protocol import Mark, Volume, VolumeId
 from cowdb.agent.storage.zfs_command import Entry
-from cowdb.agent.storage.zfs_names import MARK, PARTS, PASSING, SET, SNAPSHOT, VOLUME, frozen
+from cowdb.agent.storage.zfs_names import (
+    MARK,
+    PARTS,
+    PASSING,
+    RETIRED,
+    SET,
+    SNAPSHOT,
+    VOLUME,
+    frozen,
+)
 
 CARRIED = ("recordsize", "compression", "logbias", "primarycache")
 """Properties that a clone takes along: ZFS lets it inherit from its parent, not its origin."""
 
-WANTED = (VOLUME, SNAPSHOT, MARK, PARTS, SET, PASSING, "origin", "readonly", *CARRIED)
+WANTED = (
+    VOLUME, SNAPSHOT, RETIRED, MARK, PARTS, SET, PASSING, "origin", "readonly", *CARRIED
+)  # fmt: skip
 _ID = re.compile(r"[a-z0-9-]{1,100}")
 
 
@@ -51,6 +62,7 @@ class Found:
     :param taken: for a set, the snapshots that were taken for it.
     :param strangers: datasets and snapshots beneath the head that are no part of this volume.
     :param passing: snapshots of ours that nobody needs any more.
+    :param retired: it was removed; what comes from it keeps it on the disk.
     """
 
     volume: Volume
@@ -59,6 +71,7 @@ class Found:
     taken: tuple[str, ...]
     strangers: tuple[str, ...]
     passing: tuple[str, ...] = ()
+    retired: bool = False
 
     @property
     def is_snapshot(self) -> bool:
@@ -73,6 +86,13 @@ class Found:
         """All of its own datasets, parents first."""
         inside = [piece.dataset for piece in self.pieces if piece.dataset != self.head]
         return [] if self.is_snapshot else [self.head, *inside]
+
+    @property
+    def origins(self) -> list[str]:
+        """Snapshots of its own that others can be clones of; they need not be there."""
+        if self.is_snapshot:
+            return [self.head]
+        return [*(frozen(dataset, self.volume.id) for dataset in self.datasets), *self.taken]
 
     @property
     def tree(self) -> PurePosixPath:
@@ -166,6 +186,7 @@ def _dataset(entry: Entry, names: Sequence[str], known: Mapping[str, Entry]) -> 
         taken=tuple(snapshot for _, snapshot in promised) if is_set else (),
         strangers=tuple(name for name in names if name not in own and name not in passing),
         passing=passing,
+        retired=_is_own(entry, RETIRED, volume),
     )
 
 
@@ -191,7 +212,8 @@ def _piece(entry: Entry, place: PurePosixPath, source: str, known: Mapping[str, 
 def _snapshots(entry: Entry, names: Sequence[str], known: Mapping[str, Entry]) -> Iterator[Found]:
     for name in names:
         dataset, _, last = name.partition("@")
-        if dataset == entry.name and _is_own(known[name], SNAPSHOT, last):
+        retired = _is_own(known[name], RETIRED, last)
+        if dataset == entry.name and (retired or _is_own(known[name], SNAPSHOT, last)):
             piece = Piece(dataset, PurePosixPath("."), name, None, _carried(entry))
             volume = Volume(VolumeId(last), True, True, _mark(known[name]))
-            yield Found(volume, name, (piece,), (), ())
+            yield Found(volume, name, (piece,), (), (), retired=retired)

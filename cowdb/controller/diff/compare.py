@@ -17,14 +17,18 @@ from typing import Any
 import psycopg
 
 from cowdb.controller.diff import renames
+from cowdb.controller.diff.catalog.quarantined import NOTE, apart, without_own
 from cowdb.controller.diff.catalog.reader import read_schema
 from cowdb.controller.diff.catalog.unmodelled import read_notes
 from cowdb.controller.diff.counting.count import count_sides
 from cowdb.controller.diff.counting.host import Host
 from cowdb.controller.diff.counts import Counted, compare_counts
+from cowdb.controller.diff.members import unequal_extensions
 from cowdb.controller.diff.model import (
+    NO_ORIGIN,
     Changes,
     Method,
+    Origin,
     Progress,
     Renamed,
     Report,
@@ -32,15 +36,23 @@ from cowdb.controller.diff.model import (
     Side,
     Wanted,
 )
-from cowdb.controller.diff.rows.compare import Compared, compare_rows
+from cowdb.controller.diff.rows import shape
+from cowdb.controller.diff.rows.compare import Compared, Watch, compare_rows
 from cowdb.controller.diff.rows.lanes import Instant
 from cowdb.controller.diff.rows.physical import Files, read_files
+from cowdb.controller.diff.rows.shape import Shape, read_shapes
 from cowdb.controller.diff.schema import compare_sides
 from cowdb.controller.diff.scope import chosen_part, is_chosen
 from cowdb.controller.diff.session import Connections, connected, redacted, translated
+from cowdb.controller.diff.ways import report as ways_report
+from cowdb.controller.diff.ways.objects import steps_since
+from cowdb.controller.diff.ways.pairs import AllRows, Ways, compare_all
 from cowdb.errors import InvalidError
 
-_CLUSTER = "roles, their settings and memberships, and tablespaces: they belong to the whole server"
+_SERVER = (
+    "what belongs to the running server and not to a schema: its configuration files, replication"
+    " slots, gathered statistics, and which passwords roles have"
+)
 _CATALOG_TRIES = 3
 
 
@@ -54,17 +66,19 @@ class Read:
     major: int
     timings_ms: dict[str, float]
     instant: Instant
-    conn: psycopg.Connection[Any]
+    shapes: dict[str, Shape]
 
 
 def compare(
     sides: Sequence[Side], what: Wanted, progress: Progress | None = None,
-    changes: Changes | None = None, host: Host | None = None,
+    changes: Changes | None = None, origin: Origin = NO_ORIGIN, host: Host | None = None,
 ) -> Report:  # fmt: skip
-    """Every other side against the first; no side is written to.
+    """Every other side against the first, and all of them with their common ancestor if there is
+    one; no side is written to.
 
     :param host: where the branches are, so that a snapshot's numbers of rows serve all of them.
     :param changes: asks the host where two branches can differ, so that only that is read.
+    :param origin: the ancestor, which may be one of the sides.
     :param progress: called from several threads, but never from two at once.
     :raises InvalidError: fewer than two sides, two of one name, or an impossible connection string.
     :raises ServerError: a side cannot be reached or read; the message names it.
@@ -73,16 +87,23 @@ def compare(
     started = time.perf_counter()
     sides = [replace(side, label=redacted(side.label)) for side in sides]
     _check(sides)
-    meter = _Meter(progress, len(sides), what)
+    labels = [side.label for side in sides]
+    everyone, ancestor = _with_ancestor(sides, origin)
+    reading = replace(what, schema=what.schema or (what.rows and ancestor is not None))
+    meter = _Meter(progress, len(everyone), reading)
     connections = Connections()
     with ExitStack() as stack:
-        reads = _read_all(sides, what, connections, meter, stack)
+        reads = _read_all(everyone, reading, connections, meter, stack)
         reads = _count_all(reads, what, connections, meter, host)
         reads, renamed = _known_by_first_names(reads, what, changes)
+        ways = _ways(labels, ancestor, reads, what)
         began = time.perf_counter()
-        rows = _compare_rows(reads, what, connections, meter, changes)
+        rows = _compare_rows(reads, ways, what, connections, meter, changes)
         row_ms = _since(began)
-    report = _report([side.label for side in sides], what, reads, rows, renamed)
+    report = _report(ways, what, reads, rows, renamed)
+    report["ancestor"] = {
+        "ref": everyone[ancestor].label if ancestor is not None else None, "reason": origin.reason
+    }  # fmt: skip
     if what.rows:
         report["timings_ms"]["rows"] = row_ms
     report["timings_ms"]["total"] = _since(started)
@@ -98,6 +119,23 @@ def _check(sides: Sequence[Side]) -> None:
             raise InvalidError(f"side '{label}' is given twice", hint="name each side once")
 
 
+def _with_ancestor(sides: list[Side], origin: Origin) -> tuple[list[Side], int | None]:
+    """(all that has to be read, the ancestor's place in it)."""
+    if origin.side is None:
+        return sides, None
+    side = replace(origin.side, label=redacted(origin.side.label))
+    if side in sides:
+        return sides, sides.index(side)
+    return [*sides, side], len(sides)
+
+
+def _ways(labels: Sequence[str], ancestor: int | None, reads: Sequence[Read], what: Wanted) -> Ways:
+    if ancestor is None:
+        return Ways(labels, None, {})
+    schemas = [chosen_part(schema, what.tables) for schema in _schemas(reads)]
+    return Ways(labels, ancestor, steps_since(schemas[ancestor], schemas[: len(labels)]))
+
+
 class _Meter:
     """Tells the progress of all sides together, one step at a time."""
 
@@ -111,7 +149,7 @@ class _Meter:
         with self._lock:
             self._done += 1
             if self._progress is not None:
-                self._progress(text, self._done, self._total)
+                self._progress(text, min(self._done, self._total), self._total)
 
 
 def _read_all(
@@ -153,16 +191,16 @@ def _read(
             timings["schema"] = _since(started)
             meter.step(f"schema of {side.label}")
         notes += read_notes(conn)
-        snapshot = ""
+        snapshot, shapes, standby = "", {}, False
         files: Files = {}
-        standby = False
         if what.rows:
+            shapes = read_shapes(conn)
             query = "SELECT pg_export_snapshot(), pg_is_in_recovery()"
             ((snapshot, standby),) = conn.execute(query).fetchall()
             files = read_files(conn)
     major = conn.info.server_version // 10000
     instant = Instant(side, snapshot, conn, files, standby)
-    return Read(schema, Counted({}, {}, {}), notes, major, timings, instant, conn)
+    return Read(schema, Counted({}, {}, {}), notes, major, timings, instant, shapes)
 
 
 def _count_all(
@@ -172,7 +210,7 @@ def _count_all(
     if not what.counts:
         return reads
     started = time.perf_counter()
-    sides = [(read.instant.side, read.conn) for read in reads]
+    sides = [(read.instant.side, read.instant.conn) for read in reads]
     counted = count_sides(
         sides, what.tables, connections, host,
         lambda side: meter.step(f"counts of {side.label}"), asked=what.rows,
@@ -185,25 +223,27 @@ def _count_all(
 
 
 def _compare_rows(
-    reads: Sequence[Read], what: Wanted, connections: Connections, meter: _Meter,
+    reads: Sequence[Read], ways: Ways, what: Wanted, connections: Connections, meter: _Meter,
     changes: Changes | None,
-) -> list[Compared]:  # fmt: skip
-    """Every other side's rows against the first's. The host is asked for the changed blocks only
-    now: the snapshots are taken, so everything that they see is flushed and reported."""
+) -> AllRows:  # fmt: skip
+    """Every other side's rows against the first's, and what the ancestor asks for. The host is
+    asked for the changed blocks only now: the snapshots are taken, so everything that they see is
+    flushed and reported."""
     if not what.rows:
-        return []
-    done = []
-    first = reads[0].instant
-    for read in reads[1:]:
-        side = read.instant.side
-        where, why = _where(first, read.instant, changes)
-        with translated(side):
-            compared = compare_rows(first, read.instant, what.tables, connections, where)
+        return AllRows()
+
+    def pair(one: int, two: int, watch: Watch) -> Compared:
+        first, other = reads[one].instant, reads[two].instant
+        where, why = _where(first, other, changes)
+        with translated(other.side):
+            compared = compare_rows(first, other, what.tables, connections, where, watch)
         if why:
             compared.partly.append(f"changed blocks: everything was read, since {why}")
-        done.append(compared)
-        meter.step(f"rows of {side.label}")
-    return done
+        meter.step(f"rows of {other.side.label}")
+        return compared
+
+    shapes = [shape.renamed(read.shapes, read.instant.renamed) for read in reads]
+    return compare_all(ways, shapes, what.tables, pair)
 
 
 def _known_by_first_names(
@@ -252,19 +292,31 @@ def _catalog(conn: psycopg.Connection[Any]) -> tuple[Schema, list[str]]:
     return read_schema(conn)
 
 
+def _schemas(reads: Sequence[Read]) -> list[Schema]:
+    """Comparable with each other: without what cowdb sets on a branch where not all are one."""
+    branches = apart([read.instant.side for read in reads])
+    return [without_own(read.schema) if branches else read.schema for read in reads]
+
+
 def _report(
-    labels: Sequence[str], what: Wanted, reads: Sequence[Read], rows: Sequence[Compared],
-    renamed: Sequence[Renamed],
-) -> Report:  # fmt: skip
-    changes = compare_sides([chosen_part(read.schema, what.tables) for read in reads], labels)
-    changes = renames.with_names(changes, renamed)
-    counts = compare_counts([read.counted for read in reads])
-    unread = any(read.counted.failed for read in reads) or any(item.failed for item in rows)
+    ways: Ways, what: Wanted, reads: Sequence[Read], rows: AllRows, renamed: Sequence[Renamed]
+) -> Report:
+    labels = ways.labels
+    renamed = [item for item in renamed if item["side"] in labels]
+    sides = reads[: len(labels)]
+    schemas = [chosen_part(schema, what.tables) if what.schema else {}
+               for schema in _schemas(sides)]  # fmt: skip
+    changes = renames.with_names(compare_sides(schemas, labels), renamed)
+    counts = compare_counts([read.counted for read in sides])
+    unread = any(read.counted.failed for read in sides) or any(item.failed for item in rows.direct)
     same = all(len(set(line["counts"])) == 1 for line in counts)
-    lines = [line for item in rows for line in item.rows]
+    lines = [line for item in rows.direct for line in item.rows]
     method: dict[str, Method] = {line["table"]: line["method"] for line in counts}
-    for item in rows:
-        method |= item.method
+    method |= rows.method()
+    counted = [read.counted for read in reads]
+    timings = _slowest(reads)
+    if not what.schema:  # read for the ancestor's sake
+        timings.pop("schema", None)
     return {
         "sides": list(labels),
         "identical": not changes and same and not unread and not lines,
@@ -272,20 +324,24 @@ def _report(
         "counts": counts,
         "rows": lines,
         "method": method,
-        "why_full_scan": {name: why for item in rows for name, why in sorted(item.whole.items())},
+        "why_full_scan": rows.why_full_scan(),
         "renamed": list(renamed),
-        "not_compared": _not_compared(labels, what, reads, rows),
-        "timings_ms": _slowest(reads),
+        "not_compared": _not_compared(what, reads, rows, len(labels)),
+        "timings_ms": timings,
+        "matrix": ways_report.matrix(ways, schemas, counts, rows),
+        "ancestor": {"ref": None, "reason": ""},
+        "since": ways_report.since(ways, counted, rows, schema=what.schema),
     }
 
 
-def _not_compared(
-    labels: Sequence[str], what: Wanted, reads: Sequence[Read], rows: Sequence[Compared]
-) -> list[str]:
+def _not_compared(what: Wanted, reads: Sequence[Read], rows: AllRows, sides: int) -> list[str]:
     lines = ["schema: not asked for"] if not what.schema else []
     lines += ["numbers of rows: not asked for"] if not what.counts else []
     lines += ["row contents: not asked for"] if not what.rows else []
-    for label, item in zip(labels[1:], rows, strict=False):
+    labels = [read.instant.side.label for read in reads]
+    pairs = [(labels[rank], item) for rank, item in enumerate(rows.direct, 1)]
+    pairs += [(f"{labels[two]} since {labels[one]}", item) for one, two, item in rows.further]
+    for label, item in pairs:
         lines += [f"{label}: rows of {name}: {why}" for name, why in sorted(item.failed.items())]
         lines += [f"{label}: {note}" for note in item.partly]
     if what.tables:
@@ -296,8 +352,21 @@ def _not_compared(
             f"wording: PostgreSQL {' and '.join(map(str, majors))} print some definitions"
             " differently, which shows as changes"
         )
+    if what.schema:
+        lines += _of_schemas(labels, reads)
     lines += _merged(labels, [_side_notes(read) for read in reads])
-    return [*lines, _CLUSTER]
+    return [*lines, _SERVER]
+
+
+def _of_schemas(labels: Sequence[str], reads: Sequence[Read]) -> list[str]:
+    """What two sides have so unlike that parts of it were not compared."""
+    lines = [NOTE] if apart([read.instant.side for read in reads]) else []
+    for label, read in zip(labels[1:], reads[1:], strict=True):
+        lines += [
+            f"{label}: members of extension {name}: versions or schemas differ"
+            for name in unequal_extensions(reads[0].schema, read.schema)
+        ]
+    return lines
 
 
 def _side_notes(read: Read) -> list[str]:

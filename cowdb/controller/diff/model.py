@@ -55,6 +55,17 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The common ancestor to tell changes from, or why there is none."""
+
+    side: Side | None
+    reason: str = ""
+
+
+NO_ORIGIN = Origin(None, "not asked for (--ancestor)")
+
+
+@dataclass(frozen=True)
 class Wanted:
     """What to compare. Patterns in `tables` are shell globs on `schema.table` and on `table`."""
 
@@ -133,6 +144,185 @@ class RowChanges(TypedDict):
     """The first few, in an order that says nothing."""
 
 
+class ObjectGroup(TypedDict):
+    """Sides on which one object is the same."""
+
+    sides: list[str]
+    values: dict[str, Value] | None
+    """The properties in which the groups differ; None where there is no such object."""
+
+
+class ObjectGroups(TypedDict):
+    """An object that is not the same on every side."""
+
+    kind: str
+    name: str
+    groups: list[ObjectGroup]
+
+
+class CountGroup(TypedDict):
+    sides: list[str]
+    count: int | None
+
+
+class CountGroups(TypedDict):
+    table: str
+    groups: list[CountGroup]
+
+
+class RowGroup(TypedDict):
+    """Sides on which one row is the same."""
+
+    sides: list[str]
+    values: dict[str, str | None] | None
+    """The columns in which the groups differ; None where there is no such row."""
+    more: NotRequired[int]
+    """Of a table without a key: how many more of this row there are than on the first side."""
+
+
+class RowGroups(TypedDict):
+    key: dict[str, str | None]
+    """Of a table without a key: all values of the row."""
+    groups: list[RowGroup]
+
+
+class Pattern(TypedDict):
+    groups: list[list[str]]
+    rows: int
+    """How many rows have just these groups of sides."""
+
+
+class TableGroups(TypedDict):
+    """A table whose rows are not the same on every side that has it."""
+
+    table: str
+    key: list[str]
+    """The columns that rows were matched by on all sides; empty: as a multiset."""
+    sides: list[str]
+    """Those that have the table."""
+    different: int
+    patterns: list[Pattern]
+    """The most frequent first."""
+    sample: list[RowGroups]
+
+
+class Matrix(TypedDict):
+    """Which of three or more sides agree with which. A group is named by its sides in the order
+    of the comparison, the first side's group first; what is the same everywhere is left out."""
+
+    schema: list[ObjectGroups]
+    counts: list[CountGroups]
+    rows: list[TableGroups]
+
+
+class Against(TypedDict):
+    """What another side did to an object, which the change at hand collides with."""
+
+    side: str
+    kind: str
+    name: str
+    change: Change
+
+
+class ObjectSince(TypedDict):
+    """An object that at least one side has changed since the common ancestor."""
+
+    kind: str
+    name: str
+    by: list[str]
+    """The sides that changed it."""
+    conflict: bool
+    """Two sides changed it to different ends, or one changed what lies in a thing that another
+    removed (then see `against`)."""
+    was: dict[str, Value] | None
+    """Changed: the properties that some side changed, as they were. Removed: all. Added: None."""
+    became: dict[str, dict[str, Value] | None]
+    """The same for each side in `by`; None where it was removed."""
+    collide: list[str]
+    """Properties that two sides changed to different ends: empty where they changed different
+    properties, or where one side removed what another changed."""
+    against: list[Against]
+    contains: list[str]
+    """What came or went with it, as "kind name"."""
+
+
+class CountSince(TypedDict):
+    """A table whose number of rows has changed on some side since the common ancestor."""
+
+    table: str
+    by: list[str]
+    conflict: bool
+    """A side removed the table while another changed how many rows it has."""
+    was: int | None
+    became: dict[str, int | None]
+    """For each side in `by`; None where there is no such table."""
+
+
+class RowSince(TypedDict):
+    """One row that at least one side has changed since the common ancestor."""
+
+    key: dict[str, str | None]
+    """Of a table without a key: all values of the row."""
+    by: list[str]
+    conflict: bool | None
+    """Two sides changed it to different ends. None: without a key nobody can tell."""
+    was: dict[str, str | None] | None
+    """Changed: the columns that some side changed, as they were. Removed: all. Added: None."""
+    became: dict[str, dict[str, str | None] | None]
+    """The same for each side in `by`; None where it was removed."""
+    collide: list[str]
+    """Columns that two sides set to different ends."""
+    more: NotRequired[dict[str, int]]
+    """Of a table without a key: by how many of this row each side in `by` has more or fewer."""
+
+
+class Tally(TypedDict):
+    added: int
+    removed: int
+    changed: int
+
+
+class TableSince(TypedDict):
+    """A table whose rows at least one side has changed since the common ancestor."""
+
+    table: str
+    key: list[str]
+    by: list[str]
+    conflict: bool | None
+    """Some row is in conflict, or `against` names something. None: without a key nobody can tell
+    (and `against` is empty)."""
+    changes: dict[str, Tally]
+    """What each side in `by` did to the ancestor's rows."""
+    conflicts: int | None
+    """Rows that two sides changed to different ends."""
+    agreed: int | None
+    """Rows that two sides or more changed, all to the same end."""
+    columns: dict[str, int]
+    """In how many of the conflicts two sides set each column to different ends."""
+    against: list[Against]
+    """Changes of the table, or of a column that was written, which another side made."""
+    sample: list[RowSince]
+    """The first few, conflicts before all others."""
+
+
+class Since(TypedDict):
+    """Who changed what since the common ancestor. What nobody changed is left out."""
+
+    conflicts: int
+    """Objects, rows, and tables whose rows are `against` something."""
+    schema: list[ObjectSince]
+    counts: list[CountSince]
+    rows: list[TableSince]
+
+
+class Ancestor(TypedDict):
+    """What `since` is told from."""
+
+    ref: str | None
+    reason: str
+    """Why there is none; else empty."""
+
+
 class Renamed(TypedDict):
     """One table under two names; everything else tells of it by the first."""
 
@@ -156,3 +346,8 @@ class Report(TypedDict):
     renamed: list[Renamed]
     not_compared: list[str]
     timings_ms: dict[str, float]
+    matrix: Matrix | None
+    """Of three sides or more."""
+    ancestor: Ancestor
+    since: Since | None
+    """Where there is an ancestor."""

@@ -134,7 +134,7 @@ def renamed_counts(counted: Counted, names: Names) -> Counted:
         return {names.get(name, name): value for name, value in lines.items()}
 
     return replace(counted, rows=told(counted.rows), failed=told(counted.failed),
-                   left_out=told(counted.left_out))  # fmt: skip
+                   left_out=told(counted.left_out), method=told(counted.method))  # fmt: skip
 
 
 def listed(labels: Sequence[str], names: Sequence[Names]) -> list[Renamed]:

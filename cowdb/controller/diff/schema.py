@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cowdb.controller.diff.hidden import shown
+from cowdb.controller.diff.members import comparable
 from cowdb.controller.diff.model import (
     Change,
     Contained,
@@ -23,28 +25,27 @@ RANKS = {
     kind: rank
     for rank, kind in enumerate(
         (
-            "database", "extension", "language", "access method", "schema", "collation",
-            "conversion", "base type", "enum", "domain", "domain constraint", "composite type",
-            "range type", "foreign data wrapper", "foreign server", "user mapping", "sequence",
-            "table", "foreign table", "column", "constraint", "index", "statistics", "view",
-            "materialized view", "function", "procedure", "aggregate", "window function",
-            "trigger", "rule", "policy", "event trigger", "operator", "operator family",
-            "operator class", "cast", "transform", "text search parser", "text search template",
-            "text search dictionary", "text search configuration", "publication", "subscription",
-            "default privileges",
+            "role", "role membership", "role setting", "tablespace", "parameter",
+            "replication origin", "database", "extension", "language", "access method", "schema",
+            "collation", "conversion", "base type", "enum", "domain", "domain constraint",
+            "composite type", "range type", "foreign data wrapper", "foreign server",
+            "user mapping", "sequence", "table", "foreign table", "column", "constraint", "index",
+            "statistics", "view", "materialized view", "function", "procedure", "aggregate",
+            "window function", "trigger", "rule", "policy", "event trigger", "operator",
+            "operator family", "operator class", "cast", "transform", "text search parser",
+            "text search template", "text search dictionary", "text search configuration",
+            "publication", "subscription", "default privileges", "large object", "security label",
+            "system object",
         )
     )
 }  # fmt: skip
 
 ORDER = "column_order"
 
-# Values that may hold a password: compared, never shown.
-SECRET = frozenset({("user mapping", "options")})
-HIDDEN = "(hidden)"
-
 
 def compare_schemas(first: Schema, other: Schema, side: str) -> list[SchemaChange]:
     """What makes `other` (labelled `side`) differ from `first`."""
+    first, other = comparable(first, other)
     found = [
         *_whole(first, first.keys() - other.keys(), "removed", side),
         *_whole(other, other.keys() - first.keys(), "added", side),
@@ -73,7 +74,7 @@ def compare_properties(
     """The properties that differ; one that a side does not have counts as null there."""
     names = [*first, *(name for name in other if name not in first)]
     return [
-        {"property": name, "values": [_shown(kind, name, one), _shown(kind, name, two)]}
+        {"property": name, "values": [shown(kind, name, one), shown(kind, name, two)]}
         for name in names
         if _differs(name, one := first.get(name), two := other.get(name))
     ]
@@ -123,11 +124,7 @@ def _whole_details(
 
 
 def _all_shown(kind: str, described: Described) -> dict[str, Value]:
-    return {name: _shown(kind, name, value) for name, value in described.properties.items()}
-
-
-def _shown(kind: str, name: str, value: Value) -> Value:
-    return HIDDEN if value and (kind, name) in SECRET else value
+    return {name: shown(kind, name, value) for name, value in described.properties.items()}
 
 
 def _entry(

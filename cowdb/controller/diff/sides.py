@@ -22,13 +22,14 @@ def resolve(connect: Connect, names: Sequence[str], report: Report = quiet) -> I
     if len(names) < 2:
         raise InvalidError("a comparison needs two sides", hint="cowdb diff A B")
     with ExitStack() as stack:
-        yield [_side(connect, name, stack, report) for name in names]
+        yield [side_of(connect, name, stack, report) for name in names]
 
 
-def _side(connect: Connect, name: str, stack: ExitStack, report: Report) -> Side:
-    if name.startswith(_URLS):
+def side_of(connect: Connect, name: str, stack: ExitStack, report: Report) -> Side:
+    """:param stack: keeps what had to be made for it."""
+    if is_url(name):
         return Side(_label(name), name)
-    ref = parse_ref(name)
+    ref = parse_ref(name, implicit=True)
     if ref.snapshot is not None:
         branch = stack.enter_context(throw_away(connect, name, "diff", hidden=True, report=report))
         return Side(name, branch["dsn"], branch["name"])
@@ -44,6 +45,10 @@ def _side(connect: Connect, name: str, stack: ExitStack, report: Report) -> Side
     if dsn is None or state != "running":
         raise ConflictError(f"{name!r} is {state}", hint=f"cowdb branch start {name}")
     return Side(name, dsn, branch_name)
+
+
+def is_url(name: str) -> bool:
+    return name.startswith(_URLS)
 
 
 def _label(url: str) -> str:

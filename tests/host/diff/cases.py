@@ -15,13 +15,14 @@ class Case:
     alter: str
     expected: tuple[str, ...]
     since: int = 14
+    until: int = 99
 
     def __str__(self) -> str:
         return self.alter[:70].replace("\n", " ")
 
 
-def case(before: str, alter: str, *expected: str, since: int = 14) -> Case:
-    return Case(before, alter, expected, since)
+def case(before: str, alter: str, *expected: str, since: int = 14, until: int = 99) -> Case:
+    return Case(before, alter, expected, since, until)
 
 
 T = "CREATE TABLE t (a int, b text);"
@@ -210,7 +211,7 @@ CONSTRAINTS = (
          "~ constraint public.t.k: definition"),
     case(FK, "ALTER TABLE t DISABLE TRIGGER ALL", "~ constraint public.t.k: enforcement"),
     case(FK, "ALTER TABLE t ALTER CONSTRAINT k NOT ENFORCED",
-         "~ constraint public.t.k: definition, validated", since=18),
+         "~ constraint public.t.k: definition, validated, enforced", since=18),
     case(FK, "COMMENT ON CONSTRAINT k ON t IS 'x'", "~ constraint public.t.k: comment"),
     case(FK, "ALTER TABLE t RENAME CONSTRAINT k TO l", "- constraint public.t.k",
          "+ constraint public.t.l"),

@@ -29,6 +29,29 @@ def test_an_attached_source_comes_back_with_its_snapshots(any_fleet: Fleet) -> N
     host.json("snapshot", "create", "prod@later", "--settle")
 
 
+def test_an_attached_source_comes_back_with_what_is_left_of_its_snapshots(
+    any_fleet: Fleet,
+) -> None:
+    """It has no volume of its own: when its only snapshot goes, a branch says where it is from."""
+    fleet, host = any_fleet, any_fleet.host
+    fleet.source()
+    host.json("snapshot", "create", "prod@s", "--settle")
+    fleet.branch("one", "prod@s")
+    host.json("snapshot", "create", "one@own")
+    two = fleet.branch("two", "one@own")
+    for words in (("snapshot", "rm", "prod@s"), ("branch", "rm", "one")):
+        host.json(*words, "--promote")
+        before = listings(host)
+        lose_store(host)
+        assert not [item for item in rebuild(host) if item["level"] == "problem"]
+        assert listings(host) == before
+    reset = host.json("branch", "reset", "two")
+    assert (reset["source"], reset["snapshot"], reset["dsn"]) == (
+        "prod", "prod@one.own", two["dsn"],
+    )  # fmt: skip
+    assert host.sql(reset["dsn"], "select count(*) from users") == [(1000,)]
+
+
 def test_a_raw_copy_that_never_got_rooms_is_quarantined_before_it_starts(fleet: Fleet) -> None:
     host = fleet.host
     fleet.source()

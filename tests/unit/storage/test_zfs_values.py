@@ -76,6 +76,23 @@ def test_frozen_and_interrupted() -> None:
     assert (half.volume.frozen, half.volume.complete, half.volume.mark) == (False, False, {})
 
 
+def test_what_is_retired_and_what_moved_to_an_heir() -> None:
+    found = survey(
+        ROOT,
+        [
+            entry("br", volume="br", retired="br"),
+            entry("br@sn", inherited="br", snapshot="sn"),
+            entry("br@old", inherited="br", snapshot="old", retired="old"),
+            entry("heir", volume="heir", origin=f"{ROOT}/se@frozen-se"),
+            entry("heir@frozen-se", inherited="heir", retired="frozen-se"),
+        ],
+    )
+    seen = {name: each.retired for name, each in found.items()}
+    assert seen == {"br": True, "sn": False, "old": True, "heir": False, "frozen-se": True}
+    assert found[VolumeId("frozen-se")].head == f"{ROOT}/heir@frozen-se"
+    assert found[VolumeId("heir")].volume.frozen is False, "of another's frozen- snapshot"
+
+
 def test_a_set_of_one_and_a_set_of_two() -> None:
     two = parts_text([(PurePosixPath("part0"), "t/a@s"), (PurePosixPath("part0/w"), "t/b@s")])
     one = parts_text([(PurePosixPath("."), "t/a@s")])

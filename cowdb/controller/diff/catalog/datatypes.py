@@ -6,11 +6,11 @@ from cowdb.controller.diff.catalog.query import Query
 
 _TAIL = """
     ROLE(t.typowner) AS owner, obj_description(t.oid, 'pg_type') AS comment,
-    ACL(t.typacl, 'T', t.typowner) AS privileges
+    ACL(t.typacl, 'T', t.typowner) AS privileges, MEMBER(pg_type, t.oid) AS extension
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 """
 
-_MINE = " USER_SCHEMA(n) AND NOT_MEMBER(pg_type, t.oid)"
+_MINE = " MINE(n, pg_type, t.oid)"
 
 ENUMS = (
     """
@@ -23,10 +23,16 @@ SELECT NAMED(n.nspname, t.typname) AS name,
     + _MINE
 )
 
+# From PG 17 on a domain's NOT NULL is a constraint, which can have a name and a comment.
 DOMAINS = (
     """
 SELECT NAMED(n.nspname, t.typname) AS name,
     format_type(t.typbasetype, t.typtypmod) AS type, t.typnotnull AS not_null,
+    (SELECT quote_ident(k.conname)
+            || coalesce(' -- ' || obj_description(k.oid, 'pg_constraint'), '')
+        FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'n'
+        AND NOT (k.conname = t.typname || '_not_null'
+            AND obj_description(k.oid, 'pg_constraint') IS NULL)) AS not_null_constraint,
     CASE WHEN t.typcollation <> base.typcollation THEN (
         SELECT NAMED(cn.nspname, co.collname) FROM pg_collation co
         JOIN pg_namespace cn ON cn.oid = co.collnamespace WHERE co.oid = t.typcollation
@@ -45,7 +51,7 @@ SELECT format('%I.%I.%I', n.nspname, t.typname, k.conname) AS name,
     obj_description(k.oid, 'pg_constraint') AS comment
 FROM pg_constraint k JOIN pg_type t ON t.oid = k.contypid
 JOIN pg_namespace n ON n.oid = t.typnamespace
-WHERE k.contype = 'c' AND USER_SCHEMA(n) AND NOT_MEMBER(pg_type, t.oid)
+WHERE k.contype = 'c' AND MINE(n, pg_type, t.oid)
 """
 
 COMPOSITES = (
@@ -97,6 +103,7 @@ SELECT NAMED(n.nspname, t.typname) AS name, t.typisdefined AS defined, t.typlen 
     t.typmodin::oid::regprocedure::text AS modifier_input,
     t.typmodout::oid::regprocedure::text AS modifier_output,
     t.typanalyze::oid::regprocedure::text AS analyze,
+    t.typsubscript::oid::regprocedure::text AS subscript,
     t.typcollation <> 0 AS collatable, t.typdefault AS default,
 """
     + _TAIL
@@ -113,10 +120,11 @@ SELECT NAMED(n.nspname, c.collname) AS name,
     coalesce(j.row ->> 'colllocale', j.row ->> 'colliculocale', c.collcollate) AS locale,
     CASE WHEN c.collprovider = 'c' THEN c.collctype END AS ctype,
     c.collisdeterministic AS deterministic, j.row ->> 'collicurules' AS rules,
-    ROLE(c.collowner) AS owner, obj_description(c.oid, 'pg_collation') AS comment
+    ROLE(c.collowner) AS owner, obj_description(c.oid, 'pg_collation') AS comment,
+    MEMBER(pg_collation, c.oid) AS extension
 FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace,
     LATERAL (SELECT to_jsonb(c) AS row) AS j
-WHERE USER_SCHEMA(n) AND NOT_MEMBER(pg_collation, c.oid)
+WHERE MINE(n, pg_collation, c.oid)
 """
 
 CONVERSIONS = """
@@ -124,9 +132,10 @@ SELECT NAMED(n.nspname, c.conname) AS name,
     pg_encoding_to_char(c.conforencoding)::text AS source,
     pg_encoding_to_char(c.contoencoding)::text AS target,
     c.conproc::oid::regprocedure::text AS function, c.condefault AS is_default,
-    ROLE(c.conowner) AS owner, obj_description(c.oid, 'pg_conversion') AS comment
+    ROLE(c.conowner) AS owner, obj_description(c.oid, 'pg_conversion') AS comment,
+    MEMBER(pg_conversion, c.oid) AS extension
 FROM pg_conversion c JOIN pg_namespace n ON n.oid = c.connamespace
-WHERE USER_SCHEMA(n) AND NOT_MEMBER(pg_conversion, c.oid)
+WHERE MINE(n, pg_conversion, c.oid)
 """
 
 PARSERS = """
@@ -134,26 +143,29 @@ SELECT NAMED(n.nspname, p.prsname) AS name, p.prsstart::oid::regprocedure::text 
     p.prstoken::oid::regprocedure::text AS token, p.prsend::oid::regprocedure::text AS end,
     p.prsheadline::oid::regprocedure::text AS headline,
     p.prslextype::oid::regprocedure::text AS types,
-    obj_description(p.oid, 'pg_ts_parser') AS comment
+    obj_description(p.oid, 'pg_ts_parser') AS comment,
+    MEMBER(pg_ts_parser, p.oid) AS extension
 FROM pg_ts_parser p JOIN pg_namespace n ON n.oid = p.prsnamespace
-WHERE USER_SCHEMA(n) AND NOT_MEMBER(pg_ts_parser, p.oid)
+WHERE MINE(n, pg_ts_parser, p.oid)
 """
 
 TEMPLATES = """
 SELECT NAMED(n.nspname, t.tmplname) AS name, t.tmplinit::oid::regprocedure::text AS init,
     t.tmpllexize::oid::regprocedure::text AS lexize,
-    obj_description(t.oid, 'pg_ts_template') AS comment
+    obj_description(t.oid, 'pg_ts_template') AS comment,
+    MEMBER(pg_ts_template, t.oid) AS extension
 FROM pg_ts_template t JOIN pg_namespace n ON n.oid = t.tmplnamespace
-WHERE USER_SCHEMA(n) AND NOT_MEMBER(pg_ts_template, t.oid)
+WHERE MINE(n, pg_ts_template, t.oid)
 """
 
 DICTIONARIES = """
 SELECT NAMED(n.nspname, d.dictname) AS name, NAMED(tn.nspname, t.tmplname) AS template,
     d.dictinitoption AS options, ROLE(d.dictowner) AS owner,
-    obj_description(d.oid, 'pg_ts_dict') AS comment
+    obj_description(d.oid, 'pg_ts_dict') AS comment,
+    MEMBER(pg_ts_dict, d.oid) AS extension
 FROM pg_ts_dict d JOIN pg_namespace n ON n.oid = d.dictnamespace
 JOIN pg_ts_template t ON t.oid = d.dicttemplate JOIN pg_namespace tn ON tn.oid = t.tmplnamespace
-WHERE USER_SCHEMA(n) AND NOT_MEMBER(pg_ts_dict, d.oid)
+WHERE MINE(n, pg_ts_dict, d.oid)
 """
 
 CONFIGURATIONS = """
@@ -163,10 +175,11 @@ SELECT NAMED(n.nspname, c.cfgname) AS name, NAMED(pn.nspname, p.prsname) AS pars
         FROM pg_ts_config_map m
         JOIN ts_token_type(c.cfgparser) token ON token.tokid = m.maptokentype
         WHERE m.mapcfg = c.oid GROUP BY token.alias ORDER BY token.alias COLLATE "C") AS mappings,
-    ROLE(c.cfgowner) AS owner, obj_description(c.oid, 'pg_ts_config') AS comment
+    ROLE(c.cfgowner) AS owner, obj_description(c.oid, 'pg_ts_config') AS comment,
+    MEMBER(pg_ts_config, c.oid) AS extension
 FROM pg_ts_config c JOIN pg_namespace n ON n.oid = c.cfgnamespace
 JOIN pg_ts_parser p ON p.oid = c.cfgparser JOIN pg_namespace pn ON pn.oid = p.prsnamespace
-WHERE USER_SCHEMA(n) AND NOT_MEMBER(pg_ts_config, c.oid)
+WHERE MINE(n, pg_ts_config, c.oid)
 """
 
 DATATYPE_QUERIES = (

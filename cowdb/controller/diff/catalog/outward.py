@@ -7,10 +7,11 @@ from cowdb.controller.diff.catalog.query import Query
 # Called the same on every side: the two may well have different names.
 DATABASE = """
 SELECT '(this database)' AS name, pg_encoding_to_char(d.encoding)::text AS encoding,
-    d.datcollate::text AS collation, d.datctype::text AS ctype,
+    d.datistemplate AS is_template, d.datcollate::text AS collation, d.datctype::text AS ctype,
     CASE coalesce(j.row ->> 'datlocprovider', 'c') WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu'
         ELSE 'builtin' END AS provider,
     coalesce(j.row ->> 'datlocale', j.row ->> 'daticulocale') AS locale,
+    j.row ->> 'daticurules' AS rules,
     (SELECT quote_ident(spcname) FROM pg_tablespace WHERE oid = d.dattablespace) AS tablespace,
     nullif(d.datconnlimit, -1) AS connection_limit, ROLE(d.datdba) AS owner,
     ARRAY(SELECT CASE WHEN s.setrole <> 0
@@ -24,13 +25,18 @@ FROM pg_database d, LATERAL (SELECT to_jsonb(d) AS row) AS j WHERE d.datname = c
 
 SCHEMAS = """
 SELECT quote_ident(n.nspname) AS name, ROLE(n.nspowner) AS owner,
-    obj_description(n.oid, 'pg_namespace') AS comment, ACL(n.nspacl, 'n', n.nspowner) AS privileges
-FROM pg_namespace n WHERE USER_SCHEMA(n) AND NOT_MEMBER(pg_namespace, n.oid)
+    obj_description(n.oid, 'pg_namespace') AS comment, ACL(n.nspacl, 'n', n.nspowner) AS privileges,
+    MEMBER(pg_namespace, n.oid) AS extension
+FROM pg_namespace n WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 """
 
 EXTENSIONS = """
 SELECT quote_ident(e.extname) AS name, e.extversion AS version, quote_ident(n.nspname) AS schema,
-    ROLE(e.extowner) AS owner, obj_description(e.oid, 'pg_extension') AS comment
+    e.extrelocatable AS relocatable,
+    ARRAY(SELECT config.relation::regclass || coalesce(' ' || nullif(config.condition, ''), '')
+        FROM unnest(e.extconfig, e.extcondition) AS config (relation, condition)
+    ) AS configuration_tables, ROLE(e.extowner) AS owner,
+    obj_description(e.oid, 'pg_extension') AS comment
 FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
 """
 
@@ -54,17 +60,18 @@ SELECT quote_ident(w.fdwname) AS name,
     nullif(w.fdwvalidator::regprocedure::text, '-') AS validator,
     SORTED(w.fdwoptions) AS options, ROLE(w.fdwowner) AS owner,
     obj_description(w.oid, 'pg_foreign_data_wrapper') AS comment,
-    ACL(w.fdwacl, 'F', w.fdwowner) AS privileges
-FROM pg_foreign_data_wrapper w WHERE NOT_MEMBER(pg_foreign_data_wrapper, w.oid)
+    ACL(w.fdwacl, 'F', w.fdwowner) AS privileges,
+    MEMBER(pg_foreign_data_wrapper, w.oid) AS extension
+FROM pg_foreign_data_wrapper w
 """
 
 SERVERS = """
 SELECT quote_ident(s.srvname) AS name, quote_ident(w.fdwname) AS wrapper, s.srvtype AS type,
     s.srvversion AS version, SORTED(s.srvoptions) AS options, ROLE(s.srvowner) AS owner,
     obj_description(s.oid, 'pg_foreign_server') AS comment,
-    ACL(s.srvacl, 'S', s.srvowner) AS privileges
+    ACL(s.srvacl, 'S', s.srvowner) AS privileges,
+    MEMBER(pg_foreign_server, s.oid) AS extension
 FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
-WHERE NOT_MEMBER(pg_foreign_server, s.oid)
 """
 
 # The view hides options from those who may not see them; the table is for superusers only.
@@ -85,7 +92,6 @@ SELECT quote_ident(p.pubname) AS name, p.puballtables AS all_tables,
 _PUBLICATION_TAIL = """
     ROLE(p.pubowner) AS owner, obj_description(p.oid, 'pg_publication') AS comment
 FROM pg_publication p, LATERAL (SELECT to_jsonb(p) AS row) AS j
-WHERE NOT_MEMBER(pg_publication, p.oid)
 """
 
 PUBLICATIONS_14 = (
@@ -112,7 +118,7 @@ PUBLICATIONS = (
     + _PUBLICATION_TAIL
 )
 
-# The columns that everybody may read: not the connection string.
+# The columns that everybody may read; more of them came with each major.
 SUBSCRIPTIONS = """
 SELECT quote_ident(s.subname) AS name, s.subenabled AS enabled, s.subbinary AS binary,
     CASE s.substream::text WHEN 'false' THEN 'off' WHEN 'f' THEN 'off' WHEN 'p' THEN 'parallel'
@@ -123,6 +129,26 @@ SELECT quote_ident(s.subname) AS name, s.subenabled AS enabled, s.subbinary AS b
     ROLE(s.subowner) AS owner, obj_description(s.oid, 'pg_subscription') AS comment
 FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid AND d.datname = current_database()
 """
+
+
+def _of_subscriptions(columns: str) -> str:
+    return f"""
+SELECT quote_ident(s.subname) AS name, {columns}
+FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid AND d.datname = current_database()
+"""
+
+
+# Two-phase commit is wished for (p) until the tables were copied, then enabled (e).
+SUBSCRIPTIONS_15 = _of_subscriptions(
+    "s.subtwophasestate <> 'd' AS two_phase, s.subdisableonerr AS disable_on_error,"
+    " nullif(s.subskiplsn, '0/0')::text AS skip_lsn"
+)
+SUBSCRIPTIONS_16 = _of_subscriptions(
+    "s.subpasswordrequired AS password_required, s.subrunasowner AS run_as_owner,"
+    " s.suborigin AS origin"
+)
+SUBSCRIPTIONS_17 = _of_subscriptions("s.subfailover AS failover")
+CONNECTIONS = _of_subscriptions("s.subconninfo AS connection")
 
 OUTWARD_QUERIES = (
     Query("database", DATABASE),
@@ -135,4 +161,14 @@ OUTWARD_QUERIES = (
     Query("publication", PUBLICATIONS_14, until=14),
     Query("publication", PUBLICATIONS, since=15),
     Query("subscription", SUBSCRIPTIONS),
+    Query("subscription", SUBSCRIPTIONS_15, since=15, adds=True),
+    Query("subscription", SUBSCRIPTIONS_16, since=16, adds=True),
+    Query("subscription", SUBSCRIPTIONS_17, since=17, adds=True),
+    Query(
+        "subscription",
+        CONNECTIONS,
+        adds=True,
+        needs="pg_subscription.subconninfo",
+        unread="connection strings of subscriptions",
+    ),
 )

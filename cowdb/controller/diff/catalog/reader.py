@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -10,25 +10,38 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from cowdb.controller.diff.catalog.attached import ATTACHED_QUERIES
+from cowdb.controller.diff.catalog.cluster import CLUSTER_QUERIES
 from cowdb.controller.diff.catalog.datatypes import DATATYPE_QUERIES
 from cowdb.controller.diff.catalog.outward import OUTWARD_QUERIES
 from cowdb.controller.diff.catalog.query import Query
 from cowdb.controller.diff.catalog.relations import RELATION_QUERIES
 from cowdb.controller.diff.catalog.routines import ROUTINE_QUERIES
+from cowdb.controller.diff.catalog.system import SYSTEM_QUERIES
 from cowdb.controller.diff.model import Described, ObjectKey, Schema, Value
 from cowdb.controller.diff.scope import name_parts
 
+# What adds to objects comes after what finds them.
 QUERIES = (
+    *CLUSTER_QUERIES,
     *OUTWARD_QUERIES,
     *DATATYPE_QUERIES,
     *RELATION_QUERIES,
     *ATTACHED_QUERIES,
     *ROUTINE_QUERIES,
+    *SYSTEM_QUERIES,
 )
 
 # Lists without an order of their own, which the server gives as they were granted or set.
-_UNORDERED = frozenset({"privileges", "settings", "roles"})
+_UNORDERED = frozenset({"privileges", "settings", "roles", "members", "configuration_tables"})
 
+_ALLOWED = b"""
+SELECT has_column_privilege('pg_catalog.' || t.catalog, t.attribute, 'SELECT')
+FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS t (catalog, attribute, place) ORDER BY place
+"""
+_SUBSCRIPTIONS = b"""
+SELECT count(*) FROM pg_database d JOIN pg_subscription s ON s.subdbid = d.oid
+WHERE d.datname = current_database()
+"""
 _POSITIONS_AT_ONCE = 100
 _READABLE = b"""
 SELECT format('%I.%I', n.nspname, c.relname) FROM pg_sequence s
@@ -46,12 +59,34 @@ def read_schema(conn: psycopg.Connection[Any]) -> tuple[Schema, list[str]]:
     """
     major = conn.info.server_version // 10000
     queries = [query for query in QUERIES if query.serves(major)]
-    schema = dict(
-        described
-        for query, rows in zip(queries, _fetch(conn, queries), strict=True)
-        for described in _objects(query, rows)
-    )
-    return schema, _add_positions(conn, schema)
+    barred = _barred(conn, queries)
+    queries = [query for query in queries if query.needs not in barred]
+    schema: Schema = {}
+    for query, rows in zip(queries, _fetch(conn, queries), strict=True):
+        _take(schema, query, rows)
+    return schema, [*_unread(conn, barred), *_add_positions(conn, schema)]
+
+
+def _barred(conn: psycopg.Connection[Any], queries: Sequence[Query]) -> dict[str, str]:
+    """The columns that this user may not read, each with what is not known for want of it."""
+    needed = {query.needs: query.unread for query in queries if query.needs}
+    names = [name.split(".") for name in needed]
+    allowed = conn.execute(
+        _ALLOWED, [[catalog for catalog, _ in names], [column for _, column in names]]
+    ).fetchall()
+    return {
+        name: what for (name, what), (may,) in zip(needed.items(), allowed, strict=True) if not may
+    }
+
+
+def _unread(conn: psycopg.Connection[Any], barred: Mapping[str, str]) -> list[str]:
+    """Nothing is missed of what there is none of."""
+    ((subscriptions,),) = conn.execute(_SUBSCRIPTIONS).fetchall()
+    return [
+        f"{what}: permission denied"
+        for name, what in barred.items()
+        if subscriptions or not name.startswith("pg_subscription.")
+    ]
 
 
 def _fetch(conn: psycopg.Connection[Any], queries: Sequence[Query]) -> list[list[dict[str, Any]]]:
@@ -61,14 +96,20 @@ def _fetch(conn: psycopg.Connection[Any], queries: Sequence[Query]) -> list[list
         return [cursor.fetchall() for cursor in cursors]
 
 
-def _objects(query: Query, rows: Sequence[dict[str, Any]]) -> Iterator[tuple[ObjectKey, Described]]:
+def _take(schema: Schema, query: Query, rows: Sequence[dict[str, Any]]) -> None:
     for properties in rows:
         key = ObjectKey(properties.pop("kind", query.kind), properties.pop("name"))
         words = properties.pop("inside", None) or []
         places = tuple(map(ObjectKey, words[::2], words[1::2]))
+        if (extension := properties.pop("extension", None)) is not None:
+            properties["extension"] = extension
+            places = (*places, ObjectKey("extension", extension))
         for name in _UNORDERED & properties.keys():
             properties[name] = sorted(properties[name])
-        yield key, Described(properties, places)
+        if not query.adds:
+            schema[key] = Described(properties, places)
+        elif key in schema:
+            schema[key] = Described({**schema[key].properties, **properties}, schema[key].inside)
 
 
 def _add_positions(conn: psycopg.Connection[Any], schema: Schema) -> list[str]:

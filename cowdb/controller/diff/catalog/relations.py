@@ -26,7 +26,7 @@ SELECT RELATION(c.relkind) AS kind, NAMED(n.nspname, c.relname) AS name,
     ARRAY(SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0
         AND NOT attisdropped ORDER BY attnum) AS column_order,
     obj_description(c.oid, 'pg_class') AS comment,
-    ACL(c.relacl, 'r', c.relowner) AS privileges
+    ACL(c.relacl, 'r', c.relowner) AS privileges, MEMBER(pg_class, c.oid) AS extension
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_class toast ON toast.oid = c.reltoastrelid
 LEFT JOIN pg_foreign_table ft ON ft.ftrelid = c.oid
@@ -37,7 +37,7 @@ LEFT JOIN LATERAL (
     FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent
     JOIN pg_namespace pn ON pn.oid = p.relnamespace WHERE i.inhrelid = c.oid
 ) AS parents ON true
-WHERE c.relkind IN ('r', 'p', 'f') AND USER_SCHEMA(n) AND NOT_MEMBER(pg_class, c.oid)
+WHERE c.relkind IN ('r', 'p', 'f') AND MINE(n, pg_class, c.oid)
 """
 
 # Of attoptions only what a user can set: PG 15.20 as some vendors build it leaves pg_attver=N
@@ -56,7 +56,7 @@ FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attnum > 0 AND NOT a.attisdropped
-    AND USER_SCHEMA(n) AND NOT_MEMBER(pg_class, c.oid)
+    AND MINE(n, pg_class, c.oid)
 """
 
 # Storage and collation are told where they are not the type's own, so that a change of type is
@@ -125,13 +125,18 @@ SELECT RELATION(c.relkind) AS kind, NAMED(n.nspname, c.relname) AS name,
     ROLE(c.relowner) AS owner, SORTED(c.reloptions) AS options,
     SORTED(toast.reloptions) AS toast_options,
     CASE WHEN c.relkind = 'm' THEN c.relispopulated END AS populated,
+    CASE c.relreplident WHEN 'n' THEN CASE c.relkind WHEN 'm' THEN 'nothing' END
+        WHEN 'f' THEN 'full' WHEN 'i' THEN 'index ' || coalesce((
+            SELECT quote_ident(ic.relname) FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid
+            WHERE i.indrelid = c.oid AND i.indisreplident), '') END AS replica_identity,
     (SELECT amname FROM pg_am WHERE oid = c.relam) AS access_method,
     (SELECT quote_ident(spcname) FROM pg_tablespace WHERE oid = c.reltablespace) AS tablespace,
     obj_description(c.oid, 'pg_class') AS comment,
-    ACL(c.relacl, 'r', c.relowner) AS privileges
+    ACL(c.relacl, 'r', c.relowner) AS privileges,
+    DEPENDS(pg_class, c.oid) AS depends_on_extensions, MEMBER(pg_class, c.oid) AS extension
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_class toast ON toast.oid = c.reltoastrelid
-WHERE c.relkind IN ('v', 'm') AND USER_SCHEMA(n) AND NOT_MEMBER(pg_class, c.oid)
+WHERE c.relkind IN ('v', 'm') AND MINE(n, pg_class, c.oid)
 """
 
 # A sequence that a column owns has the table's owner: it is told there only. Positions are
@@ -145,7 +150,7 @@ SELECT NAMED(n.nspname, c.relname) AS name,
     CASE WHEN o.refobjid IS NULL THEN ROLE(c.relowner) END AS owner,
     CASE c.relpersistence WHEN 'u' THEN 'unlogged' ELSE 'permanent' END AS persistence,
     obj_description(c.oid, 'pg_class') AS comment,
-    ACL(c.relacl, 's', c.relowner) AS privileges
+    ACL(c.relacl, 's', c.relowner) AS privileges, MEMBER(pg_class, c.oid) AS extension
 FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (
@@ -156,7 +161,7 @@ LEFT JOIN LATERAL (
     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refobjsubid > 0
         AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') LIMIT 1
 ) AS o ON true
-WHERE USER_SCHEMA(n) AND NOT_MEMBER(pg_class, c.oid)
+WHERE MINE(n, pg_class, c.oid)
 """
 
 RELATION_QUERIES = (

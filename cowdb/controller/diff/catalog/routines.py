@@ -22,9 +22,10 @@ SELECT CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'w' THEN 'window function'
     ARRAY(SELECT format_type(item, NULL) FROM unnest(p.protrftypes) AS item) AS transforms,
     coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) AS body, p.probin AS library,
     ROLE(p.proowner) AS owner, obj_description(p.oid, 'pg_proc') AS comment,
-    ACL(p.proacl, 'f', p.proowner) AS privileges
+    ACL(p.proacl, 'f', p.proowner) AS privileges,
+    DEPENDS(pg_proc, p.oid) AS depends_on_extensions, MEMBER(pg_proc, p.oid) AS extension
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
-WHERE p.prokind <> 'a' AND USER_SCHEMA(n) AND NOT_MEMBER(pg_proc, p.oid)
+WHERE p.prokind <> 'a' AND MINE(n, pg_proc, p.oid)
     AND NOT EXISTS (SELECT FROM pg_depend made WHERE made.classid = 'pg_proc'::regclass
         AND made.objid = p.oid AND made.deptype = 'i')
 """
@@ -53,10 +54,11 @@ SELECT NAMED(n.nspname, p.proname) || '(' || oidvectortypes(p.proargtypes) || ')
     CASE p.proparallel WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted'
         ELSE 'unsafe' END AS parallel,
     ROLE(p.proowner) AS owner, obj_description(p.oid, 'pg_proc') AS comment,
-    ACL(p.proacl, 'f', p.proowner) AS privileges
+    ACL(p.proacl, 'f', p.proowner) AS privileges,
+    DEPENDS(pg_proc, p.oid) AS depends_on_extensions, MEMBER(pg_proc, p.oid) AS extension
 FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid
 JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE USER_SCHEMA(n) AND NOT_MEMBER(pg_proc, p.oid)
+WHERE MINE(n, pg_proc, p.oid)
 """
 
 EVENT_TRIGGERS = """
@@ -64,24 +66,26 @@ SELECT quote_ident(e.evtname) AS name, e.evtevent::text AS event, SORTED(e.evtta
     e.evtfoid::regprocedure::text AS function,
     CASE e.evtenabled WHEN 'O' THEN 'enabled' WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'on replicas'
         ELSE 'always' END AS enabled,
-    ROLE(e.evtowner) AS owner, obj_description(e.oid, 'pg_event_trigger') AS comment
-FROM pg_event_trigger e WHERE NOT_MEMBER(pg_event_trigger, e.oid)
+    ROLE(e.evtowner) AS owner, obj_description(e.oid, 'pg_event_trigger') AS comment,
+    MEMBER(pg_event_trigger, e.oid) AS extension
+FROM pg_event_trigger e
 """
 
-# What initdb makes has an OID under 16384: that tells the user's own where there is no schema.
+# What initdb makes has an OID under 16384, but for plpgsql, which is an extension's all the same.
 LANGUAGES = """
 SELECT quote_ident(l.lanname) AS name, l.lanpltrusted AS trusted,
     l.lanplcallfoid::regprocedure::text AS handler, l.laninline::regprocedure::text AS inline,
     l.lanvalidator::regprocedure::text AS validator, ROLE(l.lanowner) AS owner,
-    obj_description(l.oid, 'pg_language') AS comment, ACL(l.lanacl, 'l', l.lanowner) AS privileges
-FROM pg_language l WHERE l.oid >= 16384 AND NOT_MEMBER(pg_language, l.oid)
+    obj_description(l.oid, 'pg_language') AS comment, ACL(l.lanacl, 'l', l.lanowner) AS privileges,
+    MEMBER(pg_language, l.oid) AS extension
+FROM pg_language l WHERE l.oid >= 16384 OR MEMBER(pg_language, l.oid) IS NOT NULL
 """
 
 ACCESS_METHODS = """
 SELECT quote_ident(a.amname) AS name, a.amhandler::oid::regprocedure::text AS handler,
     CASE a.amtype WHEN 't' THEN 'table' ELSE 'index' END AS type,
-    obj_description(a.oid, 'pg_am') AS comment
-FROM pg_am a WHERE a.oid >= 16384 AND NOT_MEMBER(pg_am, a.oid)
+    obj_description(a.oid, 'pg_am') AS comment, MEMBER(pg_am, a.oid) AS extension
+FROM pg_am a WHERE a.oid >= 16384
 """
 
 CASTS = """
@@ -90,18 +94,18 @@ SELECT format('%s AS %s', format_type(c.castsource, NULL), format_type(c.casttar
         ELSE 'explicit' END AS context,
     CASE c.castmethod WHEN 'f' THEN 'function' WHEN 'i' THEN 'inout' ELSE 'binary' END AS method,
     nullif(c.castfunc::regprocedure::text, '-') AS function,
-    obj_description(c.oid, 'pg_cast') AS comment
-FROM pg_cast c WHERE c.oid >= 16384 AND NOT_MEMBER(pg_cast, c.oid)
-    AND NOT EXISTS (SELECT FROM pg_depend made WHERE made.classid = 'pg_cast'::regclass
-        AND made.objid = c.oid AND made.deptype = 'i')
+    obj_description(c.oid, 'pg_cast') AS comment, MEMBER(pg_cast, c.oid) AS extension
+FROM pg_cast c WHERE c.oid >= 16384 AND NOT EXISTS (
+    SELECT FROM pg_depend made WHERE made.classid = 'pg_cast'::regclass
+    AND made.objid = c.oid AND made.deptype = 'i')
 """
 
 TRANSFORMS = """
 SELECT format('for %s language %I', format_type(t.trftype, NULL), l.lanname) AS name,
     nullif(t.trffromsql::oid::regprocedure::text, '-') AS from_sql,
     nullif(t.trftosql::oid::regprocedure::text, '-') AS to_sql,
-    obj_description(t.oid, 'pg_transform') AS comment
-FROM pg_transform t JOIN pg_language l ON l.oid = t.trflang WHERE NOT_MEMBER(pg_transform, t.oid)
+    obj_description(t.oid, 'pg_transform') AS comment, MEMBER(pg_transform, t.oid) AS extension
+FROM pg_transform t JOIN pg_language l ON l.oid = t.trflang
 """
 
 OPERATORS = """
@@ -113,20 +117,32 @@ SELECT format('%I.%s(%s, %s)', n.nspname, o.oprname,
     o.oprcom::regoperator::text AS commutator, o.oprnegate::regoperator::text AS negator,
     o.oprcanmerge AS merges, o.oprcanhash AS hashes,
     o.oprrest::oid::regprocedure::text AS restrict, o.oprjoin::oid::regprocedure::text AS join,
-    ROLE(o.oprowner) AS owner, obj_description(o.oid, 'pg_operator') AS comment
+    ROLE(o.oprowner) AS owner, obj_description(o.oid, 'pg_operator') AS comment,
+    MEMBER(pg_operator, o.oid) AS extension
 FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace
-WHERE USER_SCHEMA(n) AND NOT_MEMBER(pg_operator, o.oid)
+WHERE MINE(n, pg_operator, o.oid)
 """
 
+# Members go with their class; what is only in the family was added to that on its own.
 OPERATOR_CLASSES = """
 SELECT format('%I.%I using %I', n.nspname, o.opcname, a.amname) AS name,
     NAMED(fn.nspname, f.opfname) AS family, format_type(o.opcintype, NULL) AS type,
     o.opcdefault AS is_default,
     CASE WHEN o.opckeytype <> 0 THEN format_type(o.opckeytype, NULL) END AS storage,
-    ROLE(o.opcowner) AS owner, obj_description(o.oid, 'pg_opclass') AS comment
+    ARRAY(SELECT CASE d.classid WHEN 'pg_amop'::regclass THEN (
+            SELECT format('operator %s %s', m.amopstrategy, m.amopopr::regoperator)
+            FROM pg_amop m WHERE m.oid = d.objid)
+        ELSE (SELECT format('function %s(%s, %s) %s', m.amprocnum,
+                format_type(m.amproclefttype, NULL), format_type(m.amprocrighttype, NULL),
+                m.amproc::oid::regprocedure) FROM pg_amproc m WHERE m.oid = d.objid) END AS item
+        FROM pg_depend d WHERE d.refclassid = 'pg_opclass'::regclass AND d.refobjid = o.oid
+        AND d.classid IN ('pg_amop'::regclass, 'pg_amproc'::regclass) AND d.deptype IN ('i', 'a')
+    ) AS members,
+    ROLE(o.opcowner) AS owner, obj_description(o.oid, 'pg_opclass') AS comment,
+    MEMBER(pg_opclass, o.oid) AS extension
 FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace JOIN pg_am a ON a.oid = o.opcmethod
 JOIN pg_opfamily f ON f.oid = o.opcfamily JOIN pg_namespace fn ON fn.oid = f.opfnamespace
-WHERE USER_SCHEMA(n) AND NOT_MEMBER(pg_opclass, o.oid)
+WHERE MINE(n, pg_opclass, o.oid)
 """
 
 OPERATOR_FAMILIES = """
@@ -144,9 +160,10 @@ SELECT format('%I.%I using %I', n.nspname, f.opfname, a.amname) AS name,
         FROM pg_amproc p WHERE p.amprocfamily = f.oid ORDER BY format('%s %s %s', p.amprocnum,
             format_type(p.amproclefttype, NULL), format_type(p.amprocrighttype, NULL)) COLLATE "C"
     ) AS functions,
-    ROLE(f.opfowner) AS owner, obj_description(f.oid, 'pg_opfamily') AS comment
+    ROLE(f.opfowner) AS owner, obj_description(f.oid, 'pg_opfamily') AS comment,
+    MEMBER(pg_opfamily, f.oid) AS extension
 FROM pg_opfamily f JOIN pg_namespace n ON n.oid = f.opfnamespace JOIN pg_am a ON a.oid = f.opfmethod
-WHERE USER_SCHEMA(n) AND NOT_MEMBER(pg_opfamily, f.oid)
+WHERE MINE(n, pg_opfamily, f.oid)
 """
 
 ROUTINE_QUERIES = (

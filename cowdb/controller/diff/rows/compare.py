@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TypeVar
 
 import psycopg
 
@@ -16,7 +17,7 @@ from cowdb.controller.diff.rows.blocks import compare_blocks, few_enough
 from cowdb.controller.diff.rows.digest import MovedError, Place, Ranges, whole
 from cowdb.controller.diff.rows.hashing import Hashing, agreed, probe
 from cowdb.controller.diff.rows.lanes import Instant, Lanes
-from cowdb.controller.diff.rows.merge import Found
+from cowdb.controller.diff.rows.merge import Found, Told
 from cowdb.controller.diff.rows.physical import (
     Catalog,
     Files,
@@ -31,6 +32,8 @@ from cowdb.controller.diff.session import Connections, reason
 
 Where = Mapping[str, Ranges]
 """For each relation file that can differ, half-open ranges of its blocks."""
+
+T = TypeVar("T")
 
 SAMPLE = 20  # differences of each table that the report shows
 _COSTS: Sequence[Method] = ("unchanged-blocks", "changed-blocks", "full-scan")
@@ -50,6 +53,18 @@ class Blocks:
     files: tuple[Files, Files]
 
 
+@dataclass(frozen=True)
+class Watch:
+    """:param tables: none but these; None for all.
+    :param told: for some tables, what hears of each difference, from any thread."""
+
+    tables: Collection[str] | None = None
+    told: Mapping[str, Told] = field(default_factory=dict)
+
+
+_ALL = Watch()
+
+
 @dataclass
 class Compared:
     """:param rows: for each table that differs.
@@ -66,22 +81,27 @@ class Compared:
 
 def compare_rows(
     first: Instant, other: Instant, globs: Sequence[str], connections: Connections,
-    where: Where | None = None,
+    where: Where | None = None, watch: Watch = _ALL,
 ) -> Compared:  # fmt: skip
     """:param where: which blocks can differ, where the host can tell; None reads everything.
     :raises ServerError: a side went away."""
     with Lanes(first, other, connections) as lanes:
         one, two = lanes.both(shape.read_shapes)
-        shapes = one, shape.renamed(two, other.renamed)
+        shapes = shape.renamed(one, first.renamed), shape.renamed(two, other.renamed)
         blocks = None
         if where is not None:
             ours, theirs = lanes.both(read_catalog)
-            tables = {other.renamed.get(name, name): item for name, item in theirs.tables.items()}
-            files = {other.renamed.get(name, name): file for name, file in other.files.items()}
-            blocks = Blocks(where, ours, replace(theirs, tables=tables), (first.files, files))
+            files = _by_first_names(first.files, first), _by_first_names(other.files, other)
+            blocks = Blocks(where, _known(ours, first), _known(theirs, other), files)
         hashing = agreed(lanes.both(probe))
-        names = [name for name in shapes[0] if name in shapes[1] and is_chosen(name, globs)]
-        work = _Work(lanes, shapes, hashing, blocks, other.side.label)
+        names = [
+            name
+            for name in shapes[0]
+            if name in shapes[1]
+            and is_chosen(name, globs)
+            and (watch.tables is None or name in watch.tables)
+        ]
+        work = _Work(lanes, shapes, hashing, blocks, other.side.label, watch)
         plain = [name for name in shape.sequence(names, shapes[0]) if not work.parted(name)]
         for name in plain:
             work.note_lone_columns(name)
@@ -91,6 +111,14 @@ def compare_rows(
     done.rows.sort(key=lambda item: item["table"])
     done.partly.sort()
     return done
+
+
+def _known(catalog: Catalog, instant: Instant) -> Catalog:
+    return replace(catalog, tables=_by_first_names(catalog.tables, instant))
+
+
+def _by_first_names(tables: Mapping[str, T], instant: Instant) -> dict[str, T]:
+    return {instant.renamed.get(name, name): item for name, item in tables.items()}
 
 
 def _each(connections: Connections, work: Callable[[str], None], names: Sequence[str]) -> None:
@@ -115,6 +143,7 @@ class _Work:
     hashing: Hashing
     blocks: Blocks | None
     side: str
+    watch: Watch
     done: Compared = field(default_factory=Compared)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -163,7 +192,7 @@ class _Work:
 
     def _compare(self, name: str, find: Callable[[shape.Common], tuple[Method, Found]]) -> None:
         one, two = self.shapes[0][name], self.shapes[1][name]
-        table = self._common(name)
+        table = replace(self._common(name), told=self.watch.told.get(name))
         if not table.columns and (one.columns or two.columns):
             with self.lock:
                 self.done.failed[name] = "the sides have no column in common"

@@ -269,7 +269,7 @@ def _compare_rows(
                 for side, sorter in enumerate((one, two)) if tids[side]]  # fmt: skip
         for job in jobs:
             job.result()
-        merge(one.sorted(), two.sorted(), Names(table.columns, table.key), most, found)
+        merge(one.sorted(), two.sorted(), Names(table.columns, table.key, table.told), most, found)
 
 
 def _fetcher(table: Common, side: int, places: Places, tids: list[bytes], sorter: Sorter) -> Any:  # noqa: ANN401

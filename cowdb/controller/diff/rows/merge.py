@@ -3,7 +3,7 @@ and bounded in memory: it keeps the current rows and a sample."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -13,6 +13,9 @@ from cowdb.controller.diff.rows.record import fields
 Row: TypeAlias = tuple[bytes, bytes]
 """(order, text): `order` is the key's text, or anything else that sorts both sides alike and is
 equal for what is to be matched; `text` is the whole row."""
+Told: TypeAlias = Callable[[bytes | None, bytes | None], None]
+"""Hears of every difference, from any thread: the row's text on the first side and on the other,
+None where there is no such row."""
 
 
 @dataclass
@@ -32,10 +35,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Names:
-    """:param columns: of the row's text. :param key: those of them that are the key, if any."""
+    """:param columns: of the row's text. :param key: those of them that are the key, if any.
+    :param told: hears of each difference."""
 
     columns: Sequence[str]
     key: Sequence[str]
+    told: Told | None = None
+
+    def tell(self, before: bytes | None, after: bytes | None) -> None:
+        if self.told is not None:
+            self.told(before, after)
 
 
 def merge(
@@ -52,14 +61,17 @@ def merge(
             assert one is not None
             found.removed += 1
             _note(found, "removed", one[1], names, most)
+            names.tell(one[1], None)
             one = next(left, None)
         elif one is None or two[0] < one[0]:
             found.added += 1
             _note(found, "added", two[1], names, most)
+            names.tell(None, two[1])
             two = next(right, None)
         else:
             if one[1] != two[1]:
                 _changed(found, one[1], two[1], names, most)
+                names.tell(one[1], two[1])
             one, two = next(left, None), next(right, None)
     return found
 

@@ -19,6 +19,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from cowdb.controller.diff.rows.merge import Told
 from cowdb.controller.diff.scope import name_parts
 
 # Types with several texts for one value, and collations that hold different strings for equal; of
@@ -110,6 +111,7 @@ class Common:
     :param columns: sorted, so that another order of the columns is no difference.
     :param key: empty where the rows can only be compared as a multiset.
     :param spelled: for each side, how its key columns are made one text for equal values.
+    :param told: hears of each difference.
     """
 
     table: str
@@ -117,6 +119,7 @@ class Common:
     columns: tuple[str, ...]
     key: tuple[str, ...]
     spelled: tuple[Mapping[str, str], Mapping[str, str]] = field(default=({}, {}))
+    told: Told | None = None
 
     def relation(self, name: str) -> sql.Composed:
         """In a FROM clause, itself or a partition; without children, which are tables of their
