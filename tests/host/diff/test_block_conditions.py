@@ -3,12 +3,13 @@ read then, the report says why, and no difference is missed (docs/diff.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cowdb.controller.diff.branchhost import BranchHost
 from cowdb.controller.diff.compare import compare
 from cowdb.controller.diff.model import Report, Wanted
 from cowdb.controller.diff.sides import resolve
@@ -139,6 +140,24 @@ def test_both_sides_rewritten_meanwhile_get_files_of_one_name(host: AgentHost) -
     method, why, numbers = _found(_compared(host, after=rewrite), "public.t")
     assert (method, numbers) == ("full-scan", (0, 480, 0))
     assert "rewritten" in why
+
+
+def test_rows_of_a_table_rewritten_meanwhile_are_counted(host: AgentHost) -> None:
+    """Its old file has gone: nothing is left there that could have been reported."""
+    dsn = _branches(host, "CREATE TABLE t (id int PRIMARY KEY)")
+    host.sql(dsn["a"], "INSERT INTO t VALUES (1)")
+
+    class Rewriting(BranchHost):
+        def written(self, branches: Sequence[str], *, search: bool = True) -> Any:
+            host.sql(dsn["a"], "VACUUM FULL t")
+            return super().written(branches, search=search)
+
+    with resolve(host.client, ["a", "b"]) as sides:
+        asked = Rewriting(host.client)
+        wanted = Wanted(schema=False, counts=True, rows=True)
+        report = compare(sides, wanted, changes=asked.changes, host=asked)
+    assert [line["counts"] for line in report["counts"]] == [[1, 0]]
+    assert host.json("diff", "a", "b", "--counts", status=3)["counts"][0]["counts"] == [1, 0]
 
 
 def test_what_is_written_while_the_sides_are_compared_is_not_seen(host: AgentHost) -> None:
