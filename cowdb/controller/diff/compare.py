@@ -39,6 +39,7 @@ from cowdb.controller.diff.model import (
 from cowdb.controller.diff.rows import shape
 from cowdb.controller.diff.rows.compare import Compared, Watch, compare_rows
 from cowdb.controller.diff.rows.lanes import Instant
+from cowdb.controller.diff.rows.physical import Files, read_files
 from cowdb.controller.diff.rows.shape import Shape, read_shapes
 from cowdb.controller.diff.schema import compare_sides
 from cowdb.controller.diff.scope import chosen_part, is_chosen
@@ -190,12 +191,15 @@ def _read(
             timings["schema"] = _since(started)
             meter.step(f"schema of {side.label}")
         notes += read_notes(conn)
-        snapshot, shapes = "", {}
+        snapshot, shapes, standby = "", {}, False
+        files: Files = {}
         if what.rows:
             shapes = read_shapes(conn)
-            ((snapshot,),) = conn.execute("SELECT pg_export_snapshot()").fetchall()
+            query = "SELECT pg_export_snapshot(), pg_is_in_recovery()"
+            ((snapshot, standby),) = conn.execute(query).fetchall()
+            files = read_files(conn)
     major = conn.info.server_version // 10000
-    instant = Instant(side, snapshot, conn)
+    instant = Instant(side, snapshot, conn, files, standby)
     return Read(schema, Counted({}, {}, {}), notes, major, timings, instant, shapes)
 
 
@@ -230,7 +234,7 @@ def _compare_rows(
 
     def pair(one: int, two: int, watch: Watch) -> Compared:
         first, other = reads[one].instant, reads[two].instant
-        where, why = _where(first.side, other.side, changes)
+        where, why = _where(first, other, changes)
         with translated(other.side):
             compared = compare_rows(first, other, what.tables, connections, where, watch)
         if why:
@@ -264,11 +268,14 @@ def _known_by_first_names(
 
 
 def _where(
-    first: Side, other: Side, changes: Changes | None
+    first: Instant, other: Instant, changes: Changes | None
 ) -> tuple[Mapping[str, Sequence[Sequence[int]]] | None, str]:
-    if changes is None or first.branch is None or other.branch is None:
+    if changes is None or first.side.branch is None or other.side.branch is None:
         return None, ""
-    return changes(first.branch, other.branch)
+    for instant in (first, other):
+        if instant.standby:  # its CHECKPOINT does nothing until its primary has made one
+            return None, f"{instant.side.label} is a standby"
+    return changes(first.side.branch, other.side.branch)
 
 
 def _catalog(conn: psycopg.Connection[Any]) -> tuple[Schema, list[str]]:
@@ -317,6 +324,7 @@ def _report(
         "counts": counts,
         "rows": lines,
         "method": method,
+        "why_full_scan": rows.why_full_scan(),
         "renamed": list(renamed),
         "not_compared": _not_compared(what, reads, rows, len(labels)),
         "timings_ms": timings,
