@@ -21,7 +21,8 @@ if TYPE_CHECKING:
         "cowdb diff try-a try-b --ancestor --rows      who changed what, and where they collide\n"
         "cowdb diff postgresql://one/app postgresql://two/app --base postgresql://old/app\n"
         "cowdb diff try-a postgresql://localhost/app --schema --json\n"
-        "cowdb diff main@before-v2 try-a --schema --counts --rows --html diff.html",
+        "cowdb diff main@before-v2 try-a --schema --counts --rows --html diff.html\n"
+        "cowdb diff main try-a --sql > migration.sql",
         "0 no difference, 3 differences found, 1 failure, 2 usage, 4 not found, 6 no agent",
     )
 )
@@ -39,12 +40,18 @@ if TYPE_CHECKING:
 @click.option("--base", metavar="SIDE", help="The same, since another state: named like a side.")
 @click.option("--details", "-v", is_flag=True, help="Print everything, not only the first of it.")
 @click.option("--html", metavar="FILE", help="Write it as a page to look at, too.")
+@click.option("--sql", is_flag=True, help="The statements that make A's schema that of B.")
+@click.option(
+    "--exact",
+    is_flag=True,
+    help="With --sql: also rewrite tables for the order of columns, move sequences back.",
+)
 @json_option
 @click.pass_context
 def diff(
     ctx: click.Context, sides: tuple[str, ...], schema: bool, counts: bool, rows: bool,
     tables: tuple[str, ...], ancestor: bool | None, base: str | None, details: bool,
-    html: str | None, as_json: bool,
+    html: str | None, sql: bool, exact: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Say what differs: each side is a branch, a snapshot, a source, or a postgresql:// URL."""
     from cowdb.controller.diff.branchhost import BranchHost
@@ -56,10 +63,12 @@ def diff(
     if base is not None and ancestor is False:
         raise click.UsageError("--base and --no-ancestor exclude each other")
     pagefile = _pagefile(html)
-    everything = not (schema or counts or rows)
+    _check_sql(sql, exact, counts or rows, as_json)
+    everything = not (schema or counts or rows or sql)
     wanted = Wanted(
-        schema=schema or everything, counts=counts or everything, rows=rows, tables=tables
-    )
+        schema=schema or sql or everything, counts=counts or everything, rows=rows, tables=tables,
+        sql=sql, exact=exact,
+    )  # fmt: skip
     with (
         Progress(shown=not as_json) as report,
         resolve(client, sides, report) as resolved,
@@ -77,6 +86,10 @@ def diff(
     finally:  # a full disk takes nobody's answer away
         if as_json:
             print_json(found)
+        elif sql:
+            from cowdb.controller.diff.migration.script import render as script
+
+            click.echo(script(found["sql"], *found["sides"]), nl=False)
         else:
             from cowdb.cli.diffview import render
 
@@ -91,3 +104,11 @@ def _pagefile(name: str | None) -> PageFile | None:
     from cowdb.cli.pagefile import PageFile
 
     return PageFile(name)
+
+
+def _check_sql(sql: bool, exact: bool, more: bool, as_json: bool) -> None:
+    """:param more: other things than the schema were asked for as well."""
+    if exact and not sql:
+        raise click.UsageError("--exact says how --sql writes the statements: use them together")
+    if sql and more and not as_json:
+        raise click.UsageError("--sql prints only SQL: with --counts or --rows it needs --json")

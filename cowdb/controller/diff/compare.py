@@ -24,6 +24,8 @@ from cowdb.controller.diff.counting.count import count_sides
 from cowdb.controller.diff.counting.host import Host
 from cowdb.controller.diff.counts import Counted, compare_counts
 from cowdb.controller.diff.members import unequal_extensions
+from cowdb.controller.diff.migration import between
+from cowdb.controller.diff.migration.facts import Facts, read_facts
 from cowdb.controller.diff.model import (
     NO_ORIGIN,
     Changes,
@@ -67,6 +69,7 @@ class Read:
     timings_ms: dict[str, float]
     instant: Instant
     shapes: dict[str, Shape]
+    facts: Facts | None = None
 
 
 def compare(
@@ -87,6 +90,7 @@ def compare(
     started = time.perf_counter()
     sides = [replace(side, label=redacted(side.label)) for side in sides]
     _check(sides)
+    between.check(len(sides), what)
     labels = [side.label for side in sides]
     everyone, ancestor = _with_ancestor(sides, origin)
     reading = replace(what, schema=what.schema or (what.rows and ancestor is not None))
@@ -101,6 +105,9 @@ def compare(
         rows = _compare_rows(reads, ways, what, connections, meter, changes)
         row_ms = _since(began)
     report = _report(ways, what, reads, rows, renamed)
+    if facts := [read.facts for read in reads[:2] if read.facts]:
+        whole = [without_own(one.schema) if apart(sides) else one.schema for one in facts]
+        report["sql"] = between.statements(facts, whole, what.exact)
     report["ancestor"] = {
         "ref": everyone[ancestor].label if ancestor is not None else None, "reason": origin.reason
     }  # fmt: skip
@@ -179,6 +186,7 @@ def _read(
 ) -> Read:
     timings: dict[str, float] = {}
     schema: Schema = {}
+    facts = None
     notes: list[str] = []
     started = time.perf_counter()
     conn = stack.enter_context(connected(side, connections))
@@ -186,7 +194,7 @@ def _read(
     with translated(side):
         if what.schema:
             started = time.perf_counter()
-            schema, unread = _catalog(conn)
+            schema, unread, facts = _catalog(conn, what.sql)
             notes += unread
             timings["schema"] = _since(started)
             meter.step(f"schema of {side.label}")
@@ -200,7 +208,7 @@ def _read(
             files = read_files(conn)
     major = conn.info.server_version // 10000
     instant = Instant(side, snapshot, conn, files, standby)
-    return Read(schema, Counted({}, {}, {}), notes, major, timings, instant, shapes)
+    return Read(schema, Counted({}, {}, {}), notes, major, timings, instant, shapes, facts)
 
 
 def _count_all(
@@ -278,18 +286,21 @@ def _where(
     return changes(first.side.branch, other.side.branch)
 
 
-def _catalog(conn: psycopg.Connection[Any]) -> tuple[Schema, list[str]]:
+def _catalog(conn: psycopg.Connection[Any], sql: bool) -> tuple[Schema, list[str], Facts | None]:
     """The schema; read again where an object was dropped under the reading.
 
     pg_get_indexdef and its like read the newest catalogs and not the transaction's snapshot: they
     end with an internal error ("cache lookup failed") for what has just been dropped.
     """
-    for _ in range(_CATALOG_TRIES - 1):
+    for again in reversed(range(_CATALOG_TRIES)):
         try:
-            return read_schema(conn)
+            schema, unread = read_schema(conn)
+            return schema, unread, read_facts(conn, schema) if sql else None
         except (psycopg.errors.InternalError_, psycopg.errors.UndefinedTable):
+            if not again:
+                raise
             conn.rollback()
-    return read_schema(conn)
+    raise AssertionError("unreachable")
 
 
 def _schemas(reads: Sequence[Read]) -> list[Schema]:

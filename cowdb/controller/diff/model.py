@@ -73,6 +73,10 @@ class Wanted:
     counts: bool = True
     rows: bool = False
     tables: tuple[str, ...] = ()
+    sql: bool = False
+    """Also the statements that make the first side's schema the second's."""
+    exact: bool = False
+    """With `sql`: also what is cosmetic, or unwise in a database in use."""
 
 
 Changes: TypeAlias = Callable[[str, str], tuple[Mapping[str, Sequence[Sequence[int]]] | None, str]]
@@ -333,6 +337,21 @@ class Renamed(TypedDict):
     """On the first side, and on the other."""
 
 
+class StatementEntry(TypedDict):
+    """One statement of a migration; an empty one is something that is not done, and why."""
+
+    statement: str
+    kind: str
+    name: str
+    loses_data: bool
+    lock: str
+    """The strongest lock on a relation that exists already; empty for none."""
+    long_lock: bool
+    rewrites: bool
+    in_transaction: bool
+    reason: str
+
+
 class Report(TypedDict):
     sides: list[str]
     identical: bool
@@ -351,3 +370,5 @@ class Report(TypedDict):
     ancestor: Ancestor
     since: Since | None
     """Where there is an ancestor."""
+    sql: NotRequired[list[StatementEntry]]
+    """In the order in which they run; with `--sql`."""

@@ -17,7 +17,7 @@ from cowdb.controller.diff.model import Side, Wanted
 from cowdb.controller.diff.schema import compare_schemas
 from tests.host.diff import cases
 from tests.host.diff.reading import schema_after, scratch_database, told
-from tests.plainpg import PlainPostgres
+from tests.plainpg import PlainPostgres, running
 
 SHOP = (Path(__file__).parent / "shop.sql").read_text()
 
@@ -136,3 +136,23 @@ def test_the_place_of_a_tablespace_is_told(server: PlainPostgres) -> None:
             found.append(schema_after(conn, ""))
         server.run("DROP TABLESPACE place")
     assert told(*found) == ["~ tablespace place: location"]
+
+
+CLUSTER = """
+CREATE ROLE clerk LOGIN PASSWORD 'sesame'; CREATE ROLE staff;
+GRANT staff TO clerk WITH ADMIN OPTION;
+ALTER ROLE clerk SET work_mem = 99; REVOKE EXECUTE ON FUNCTION pg_catalog.version() FROM PUBLIC;
+CREATE EXTENSION hstore SCHEMA public; SELECT lo_create(99999);
+"""
+
+
+def test_two_servers_with_the_same_roles_are_equal() -> None:
+    """Two verifiers of one password differ, as do all OIDs."""
+    noise = "CREATE ROLE gone; DROP ROLE gone; CREATE TABLE gone (a serial); DROP TABLE gone"
+    found = []
+    with running() as one, running() as two:
+        for server, before in ((one, "SELECT 1"), (two, noise)):
+            with psycopg.connect(server.dsn(server.database(before, CLUSTER, SHOP))) as conn:
+                found.append(schema_after(conn, ""))
+    assert told(*found) == []
+    assert len(found[0]) > 200
