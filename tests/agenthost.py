@@ -88,7 +88,7 @@ class AgentHost:
             "reap_interval": 0.1,
             **values,
         }
-        text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in lines.items())
+        text = "".join(f"{name} = {_toml(value)}\n" for name, value in lines.items())
         self.config_file.write_text(text)
 
     def start_agent(self) -> None:
@@ -238,6 +238,12 @@ class AgentHost:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.02)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items()) + "}"
+    return json.dumps(value)
 
 
 _next_port = 21000 + os.getpid() % 400 * 20

@@ -360,6 +360,8 @@ class Report(TypedDict):
     counts: list[TableCounts]
     rows: list[RowChanges]
     method: dict[str, Method]
+    why_full_scan: dict[str, str]
+    """For tables that were read whole although the host told which blocks have changed."""
     renamed: list[Renamed]
     not_compared: list[str]
     timings_ms: dict[str, float]

@@ -118,7 +118,7 @@ def _by_blocks(
                for each in info["relations"]]  # fmt: skip
     for item, ranges in zip(items, written, strict=True):
         with translated(item.side):
-            item.places = measured(item.conn, item.places, ranges)
+            item.places = measured(item.conn, _still(item, read_places(item.conn)), ranges)
     known = {file: info["counts"][file] for item in items for file in item.places
              if file in info["counts"]}  # fmt: skip
     todo = plan([item.places for item in items], written, known, base=bool(info["snapshot"]))
@@ -130,6 +130,13 @@ def _by_blocks(
         # They only save time the next time; the snapshot may have gone meanwhile.
         with suppress(CowdbError):
             host.keep_counts(info["ancestor"], dict(fresh[start : start + _KEPT_AT_ONCE]))
+
+
+def _still(item: _Counter, now: Mapping[str, Place]) -> dict[str, Place]:
+    """Its tables that lie where they lay before the host was asked: it has looked at the files
+    that have their rows. (A table that was rewritten meanwhile may have left no file at all.)"""
+    return {file: place for file, place in item.places.items()
+            if file in now and now[file].table == place.table}  # fmt: skip
 
 
 def _base(

@@ -6,22 +6,25 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
 
 import psycopg
 
 from cowdb.controller.diff.model import Method, RowChanges
 from cowdb.controller.diff.rows import shape
-from cowdb.controller.diff.rows.blocks import (
-    Catalog,
-    compare_blocks,
-    few_enough,
-    obstacle,
-    read_catalog,
-)
+from cowdb.controller.diff.rows.blocks import compare_blocks, few_enough
 from cowdb.controller.diff.rows.digest import MovedError, Place, Ranges, whole
 from cowdb.controller.diff.rows.hashing import Hashing, agreed, probe
 from cowdb.controller.diff.rows.lanes import Instant, Lanes
 from cowdb.controller.diff.rows.merge import Found, Told
+from cowdb.controller.diff.rows.physical import (
+    Catalog,
+    Files,
+    locked_file,
+    obstacle,
+    read_catalog,
+)
 from cowdb.controller.diff.rows.scan import compare_table
 from cowdb.controller.diff.rows.shape import Shape
 from cowdb.controller.diff.scope import is_chosen
@@ -29,6 +32,8 @@ from cowdb.controller.diff.session import Connections, reason
 
 Where = Mapping[str, Ranges]
 """For each relation file that can differ, half-open ranges of its blocks."""
+
+T = TypeVar("T")
 
 SAMPLE = 20  # differences of each table that the report shows
 _COSTS: Sequence[Method] = ("unchanged-blocks", "changed-blocks", "full-scan")
@@ -38,11 +43,14 @@ _AT_ONCE = 3  # tables; the lanes decide how many connections work for them
 
 @dataclass(frozen=True)
 class Blocks:
-    """What is needed to compare by blocks: where they differ, and both sides' catalogs."""
+    """What is needed to compare by blocks: where they differ, and both sides' catalogs.
+
+    :param files: of both sides, from before the host was asked."""
 
     where: Where
     first: Catalog
     other: Catalog
+    files: tuple[Files, Files]
 
 
 @dataclass(frozen=True)
@@ -61,12 +69,14 @@ _ALL = Watch()
 class Compared:
     """:param rows: for each table that differs.
     :param method: how each table was read.
-    :param failed: why a table could not be compared; `partly` what of one was not."""
+    :param failed: why a table could not be compared; `partly` what of one was not.
+    :param whole: why a table was read whole, where the host told of changed blocks."""
 
     rows: list[RowChanges] = field(default_factory=list)
     method: dict[str, Method] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     partly: list[str] = field(default_factory=list)
+    whole: dict[str, str] = field(default_factory=dict)
 
 
 def compare_rows(
@@ -81,7 +91,8 @@ def compare_rows(
         blocks = None
         if where is not None:
             ours, theirs = lanes.both(read_catalog)
-            blocks = Blocks(where, _known(ours, first), _known(theirs, other))
+            files = _by_first_names(first.files, first), _by_first_names(other.files, other)
+            blocks = Blocks(where, _known(ours, first), _known(theirs, other), files)
         hashing = agreed(lanes.both(probe))
         names = [
             name
@@ -103,10 +114,11 @@ def compare_rows(
 
 
 def _known(catalog: Catalog, instant: Instant) -> Catalog:
-    """Its tables by the first side's names."""
-    names = instant.renamed
-    return replace(catalog, tables={names.get(name, name): item
-                                    for name, item in catalog.tables.items()})  # fmt: skip
+    return replace(catalog, tables=_by_first_names(catalog.tables, instant))
+
+
+def _by_first_names(tables: Mapping[str, T], instant: Instant) -> dict[str, T]:
+    return {instant.renamed.get(name, name): item for name, item in tables.items()}
 
 
 def _each(connections: Connections, work: Callable[[str], None], names: Sequence[str]) -> None:
@@ -243,13 +255,34 @@ class _Work:
         return shape.common(name, self.shapes[0][name], self.shapes[1][name])
 
     def _ranges(self, table: shape.Common) -> Ranges | None:
-        """The blocks that can differ; None where blocks do not tell."""
-        blocks = self.blocks
-        if blocks is None or obstacle(table, blocks.first, blocks.other):
+        """The blocks that can differ; None where blocks do not tell, and `whole` says why."""
+        if self.blocks is None:
             return None
-        physical = blocks.first.tables[table.table]
-        ranges = blocks.where.get(physical.file or "", ())
-        return ranges if few_enough(ranges, physical.pages) else None
+        why = obstacle(table, self.blocks.first, self.blocks.other)
+        if not why:
+            physical = self.blocks.first.tables[table.table]
+            file = physical.file or ""
+            ranges = self.blocks.where.get(file, ())
+            if {files.get(table.table) for files in self.blocks.files} != {file}:
+                why = "it was rewritten while the sides were compared"
+            elif not few_enough(ranges, physical.pages):
+                why = "most of its blocks have changed"
+            elif ranges and not self._still_there(table, file):
+                why = "it was rewritten while the sides were compared"
+            else:
+                return ranges
+        with self.lock:
+            self.done.whole[table.table] = why
+        return None
+
+    def _still_there(self, table: shape.Common, file: str) -> bool:
+        """Nobody can rewrite it from now on, and nobody has since the host was asked."""
+        names = [side[table.table].name for side in self.shapes]
+        found = [
+            self.lanes.submit(side, partial(locked_file, table=table, name=name))
+            for side, name in enumerate(names)
+        ]
+        return all(future.result() == file for future in found)
 
 
 def _leaves(name: str, table: Shape) -> tuple[str, ...]:

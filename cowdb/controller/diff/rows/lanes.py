@@ -20,6 +20,7 @@ from psycopg import sql
 
 from cowdb.controller.diff.counts import room_for
 from cowdb.controller.diff.model import Side
+from cowdb.controller.diff.rows.physical import Files
 from cowdb.controller.diff.session import Connections, connected, translated
 
 WIDTH = 3
@@ -38,12 +39,16 @@ SELECT set_config('enable_sort', 'off', true), set_config('work_mem', '48MB', tr
 class Instant:
     """A side, the snapshot that its transaction exported, and the connection that holds it.
 
+    :param files: where its tables lay before the host was asked for changed blocks.
+    :param standby: its server follows another.
     :param renamed: for the name of a table here, that on the first side.
     :param free: held while somebody works with the connection."""
 
     side: Side
     snapshot: str
     conn: psycopg.Connection[Any]
+    files: Files = field(default_factory=dict)
+    standby: bool = False
     renamed: Mapping[str, str] = field(default_factory=dict)
     free: threading.Lock = field(default_factory=threading.Lock, compare=False)
 

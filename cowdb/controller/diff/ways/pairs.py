@@ -47,6 +47,10 @@ class AllRows:
                 found[name] = max(found.get(name, how), how, key=get_args(Method).index)
         return found
 
+    def why_full_scan(self) -> dict[str, str]:
+        every = (*self.direct, *(item for _, _, item in self.further))
+        return {name: why for item in every for name, why in sorted(item.whole.items())}
+
 
 @dataclass(frozen=True)
 class Ways:

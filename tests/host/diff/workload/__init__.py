@@ -1,0 +1,1 @@
+"""Random work on branches, for the property test of the row comparison."""
