@@ -259,7 +259,7 @@ def test_killed_in_the_middle_of_it_again_and_again(
         lives = iter(range(1 + number % 4))
 
         def dying(name: str, *words: object, lives: Iterator[int] = lives) -> None:
-            if next(lives, None) is None:
+            if words[0] and next(lives, None) is None:  # of nothing, nothing changes
                 raise Died(name)
             calls[name](*words)
 
