@@ -163,6 +163,9 @@ class Statements:
         """What a snapshot that was taken before is not disturbed by."""
         return self._pick([(6, self.change), (2, self._upkeep)])
 
+    def rewrite(self) -> str:
+        return f"VACUUM FULL {self._kind().name}"
+
     def _upkeep(self) -> str:
         table = self._kind().name
         return self._rng.choice([
