@@ -236,7 +236,7 @@ PAIRS: dict[str, tuple[str, str]] = {
             stype = internal, finalfunc = percentile_disc_final, finalfunc_extra);
         CREATE AGGREGATE n(*) (sfunc = int8inc, stype = int8, initcond = '0');
         CREATE TYPE e AS ENUM ('a'); CREATE CAST (e AS int) WITH INOUT AS ASSIGNMENT;
-        CREATE OPERATOR + (FUNCTION = plus, LEFTARG = int, RIGHTARG = int, COMMUTATOR = +);
+        CREATE OPERATOR + (FUNCTION = plus, LEFTARG = int, RIGHTARG = int, COMMUTATOR = OPERATOR(public.+));
         CREATE OPERATOR CLASS ic FOR TYPE int USING btree AS OPERATOR 1 <, OPERATOR 2 <=,
             OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 btint4cmp(int, int);
         CREATE TABLE t (a int); CREATE INDEX i ON t (a ic); CREATE VIEW v AS SELECT sum_up(a) FROM t;

@@ -222,6 +222,15 @@ def _late_null_constraint(world: World, key: ObjectKey, old: Value, new: Value) 
     return lines
 
 
+def _change_inherited(world: World, key: ObjectKey, old: Value, new: Value) -> list[Statement]:
+    """A column that is the table's own again keeps the name of its parent's NOT NULL."""
+    had, has = world.a.more(key, "not_null"), world.b.more(key, "not_null")
+    if new is not None or not had or not has or had == has:
+        return []
+    start = alter_table(world.b.home(key))
+    return [about(key, f"{start} RENAME CONSTRAINT {had[0]} TO {has[0]}", EXCLUSIVE)]
+
+
 def set_default(world: World, key: ObjectKey) -> list[Statement]:
     default = world.b.get(key, "default")
     return [_alter(world, key, "DROP DEFAULT" if default is None else f"SET DEFAULT {default}")]
@@ -323,7 +332,8 @@ COLUMN_KINDS = {
         _make_column, _drop_column,
         {"type": _set_type, "collation": _set_type, "not_null": _set_null,
          "not_null_constraint": _set_null_constraint, "default": _change_default,
-         "identity": _change_identity, "generated": _change_generated, "inherited": _nothing,
+         "identity": _change_identity, "generated": _change_generated,
+         "inherited": _change_inherited,
          "storage": _storage, "compression": _compression, "statistics": _statistics,
          "options": _options, "server_options": _server_options, "comment": comment,
          "privileges": grants},

@@ -51,6 +51,13 @@ SELECT CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'w' THEN 'window function'
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE p.prokind <> 'a' AND MINE(n, pg_proc, p.oid)
 UNION ALL
+SELECT 'column', format('%I.%I.%I', n.nspname, c.relname, a.attname), 'not_null',
+    ARRAY[quote_ident(k.conname)]
+FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.conkey[1]
+WHERE k.contype = 'n' AND MINE(n, pg_class, c.oid)
+UNION ALL
 SELECT 'table', NAMED(n.nspname, c.relname), 'partition_columns', ARRAY(
     SELECT DISTINCT quote_ident(a.attname) FROM pg_attribute a
     LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid

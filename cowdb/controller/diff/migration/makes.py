@@ -210,8 +210,6 @@ class Makes:
                 return key in world.defaults_lost
             if name in ("type", "collation", "not_null", "not_null_constraint"):
                 return self._follows_parent(key, name)
-        if key.kind == "column" and name == "inherited":
-            return True
         if key.kind == "constraint" and name in ("definition", "validated"):
             parents = [place for place in world.b.schema[key].inside if place.kind == "constraint"]
             return any(world.changed(place, name) for place in parents)
