@@ -87,13 +87,17 @@ def make(seed: int, major: int) -> Plan:
         else:
             pairs.append(("c", "b"))
     statements = Statements(rng, major, salt=9)
-    noise = [tuple([statements.safe() for _ in range(rng.choice([0, 2, 5]))] for _ in range(2))
-             for _ in pairs]  # fmt: skip
+    noise = [(_noise(rng, statements), _noise(rng, statements)) for _ in pairs]
     mode = rng.choice(["online", "checkpoint", "stop", "stop"])
     return Plan(
         seed, base, mode, rng.random() < 0.5, prepared, branches,
-        pairs, [(before, after) for before, after in noise],
+        pairs, noise,
     )  # fmt: skip
+
+
+def _noise(rng: random.Random, statements: Statements) -> list[str]:
+    rewritten = [statements.rewrite() for _ in range(rng.choice([0, 3]))]
+    return [*(statements.safe() for _ in range(rng.choice([0, 2, 5]))), *rewritten]
 
 
 def _base(rng: random.Random, major: int, *, prepared: bool) -> Iterator[Step]:

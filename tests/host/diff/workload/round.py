@@ -34,7 +34,10 @@ ROWS = Wanted(schema=False, counts=False, rows=True)
 class Score:
     """What a run has compared.
 
-    :param lost: rounds that ended since a server could not recover from a crash."""
+    :param lost: rounds that ended since a server could not recover from a crash.
+    :param methods: of tables, but for pairs whose blocks did not tell of any; `differing` of those
+        whose rows differ.
+    :param whole: why tables were read whole."""
 
     rounds: int = 0
     lost: int = 0
@@ -187,12 +190,11 @@ class _Game:
                         for side in sides]  # fmt: skip
                 by_blocks = compare(sides, wanted, changes=host.changes, host=host)
                 truth = [oracle.read(conn) for conn in then]
-            self._score.whole.update([host.reason] if host.reason else [])
             whole = compare(sides, ROWS)
             with contextlib.ExitStack() as stack:
                 now = [oracle.read(stack.enter_context(oracle.opened(partial(str, side.dsn))))
                        for side in sides]  # fmt: skip
-        self._note(by_blocks)
+        self._note(by_blocks, host.reason)
         name = f"seed {self._plan.seed}, {one} against {other}"
         return [
             f"{name}, {how}: {text}"
@@ -211,11 +213,15 @@ class _Game:
                     if "<<" not in piece:
                         db.execute(piece.encode())
 
-    def _note(self, report: Report) -> None:
-        self._score.pairs += 1
-        self._score.whole.update(report["why_full_scan"].values())
-        self._score.methods.update(report["method"].values())
-        self._score.differing.update(report["method"][line["table"]] for line in report["rows"])
+    def _note(self, report: Report, reason: str) -> None:
+        score = self._score
+        score.pairs += 1
+        if reason:
+            score.whole[reason] += 1
+            return
+        score.whole.update(report["why_full_scan"].values())
+        score.methods.update(report["method"].values())
+        score.differing.update(report["method"][line["table"]] for line in report["rows"])
 
     def close(self) -> None:
         for sessions in self._sessions.values():

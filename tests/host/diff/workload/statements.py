@@ -163,6 +163,9 @@ class Statements:
         """What a snapshot that was taken before is not disturbed by."""
         return self._pick([(6, self.change), (2, self._upkeep)])
 
+    def rewrite(self) -> str:
+        return f"VACUUM FULL {self._kind().name}"
+
     def _upkeep(self) -> str:
         table = self._kind().name
         return self._rng.choice([
@@ -229,7 +232,10 @@ class Statements:
         def retyped() -> str:
             return f"ALTER TABLE {table} {self._rng.choice(_RETYPED)}"
 
+        swapped = (f"ALTER TABLE {table} RENAME i TO ii;;ALTER TABLE {table} RENAME w TO i;;"
+                   f"ALTER TABLE {table} RENAME ii TO w")  # fmt: skip
         forms = [
+            (swapped, "SELECT 1"), ("SELECT 1", swapped),
             *[(f"{added} int DEFAULT 1", f"{added} int DEFAULT 2")] * 3,
             (f"{added} {one}", f"{added} {two}"), (f"{again} {one}", f"{again} {two}"),
             (f"{added} int", f"{again} int;;{added} int"), (f"VACUUM FULL {table}",) * 2,
