@@ -171,13 +171,13 @@ def test_the_last_heir_takes_over_what_it_came_from(zfs: Bench) -> None:
     with open(zfs.pool.path(heir) / "f") as in_use:  # by a server, say
         let_go(zfs.pool, branch)
         assert set(origins(zfs)) == {base, branch, copy, heir}
-        before = _free(zfs)
+        before = _taken(zfs)
         let_go(zfs.pool, copy, taken)
         assert in_use.read() == "one"
     assert origins(zfs) == {base: "-", heir: f"{base}@frozen-{base}"}
     assert left(zfs) == [f"{zfs.pool.dataset}/{name}" for name in sorted(
         (base, f"{base}@frozen-{base}", heir))]  # fmt: skip
-    zfs.eventually(lambda: _free(zfs) - before > 24 * MIB)
+    zfs.eventually(lambda: before - _taken(zfs) > 24 * MIB)
     held = command("zfs", "holds", "-H", f"{zfs.pool.dataset}/{base}@frozen-{base}")
     assert [line.split("\t")[1] for line in held.splitlines()] == [f"cowdb:{heir}"]
     zfs.pool.destroy(heir)
@@ -303,9 +303,9 @@ def test_of_several_datasets(zfs: Bench) -> None:
     zfs.pool.clone(VolumeId("sn-2"), VolumeId("se-2"), MARK)
     zfs.pool.freeze(VolumeId("se-2"))
     zfs.pool.clone(VolumeId("se-2"), VolumeId("br-2"), MARK)
-    before = _free(zfs)
+    before = _taken(zfs)
     let_go(zfs.pool, VolumeId("br-1"), VolumeId("sn-1"))
-    zfs.eventually(lambda: _free(zfs) - before > 8 * MIB)
+    zfs.eventually(lambda: before - _taken(zfs) > 8 * MIB)
     assert zfs.listed() == {"sn-2", "se-2", "br-2"}
     zfs.pool.clone(VolumeId("sn-2"), VolumeId("br-3"), MARK)
     let_go(zfs.pool, VolumeId("se-2"), VolumeId("sn-2"))
