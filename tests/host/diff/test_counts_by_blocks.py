@@ -17,7 +17,7 @@ from cowdb.controller.diff.model import Report, Side, Wanted
 from tests.agenthost import AgentHost
 
 SHOP = (
-    "create table t (id int primary key, v text)",
+    "create table t (id int primary key, v text, low text, high text)",
     "insert into t select i, md5(i::text) from generate_series(1, 40000) i",
     "create table still (id int primary key, v text)",
     "insert into still select i, 'x' from generate_series(1, 5000) i",

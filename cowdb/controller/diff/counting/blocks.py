@@ -63,7 +63,8 @@ def rows_in(conn: psycopg.Connection[Any], place: Place, file: str, ranges: Rang
     # for each range, which reads nothing else, and one statement for all of them.
     count = sql.SQL(
         "SELECT coalesce(sum(n), 0)::bigint FROM unnest(%s::tid[], %s::tid[]) AS piece (low, high),"
-        " LATERAL (SELECT count(*) AS n FROM ONLY {} WHERE ctid >= low AND ctid < high) AS counted"
+        " LATERAL (SELECT count(*) AS n FROM ONLY {} t"
+        " WHERE t.ctid >= piece.low AND t.ctid < piece.high) AS counted"
     ).format(table)
     try:
         # A savepoint, so that one unreadable table does not end the whole transaction.

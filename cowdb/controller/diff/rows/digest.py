@@ -39,8 +39,7 @@ MOST_PARTS = 1024
 _RECORD = struct.Struct("!16s8s")
 _TID = struct.Struct("!HIH")  # relation, block, line: sorted by where it lies
 _END = 2**32 - 2  # the largest block number
-_PIPELINED = 100  # queries on their way at once
-_IN_FLIGHT = 1024  # blocks that they read, of up to 226 rows each, 24 bytes a row
+_AT_ONCE = 1024  # blocks that one query reads, of up to 226 rows each, 34 bytes a row
 _WIDEST = 512
 _MEMORY = 8 * 2**20  # of digests of one side, before they go to a file
 _TIDS = 1000  # that one query fetches
@@ -76,7 +75,12 @@ class Digesting:
     buckets: Sequence[int] | None = None
 
     def query(self, side: int, relation: str, number: int) -> sql.Composed:
-        """Of one range of blocks: (part, records). :param number: of the place."""
+        """Of ranges of tuple ids, given as two arrays: (part, records).
+
+        The inner query is planned by itself, where the bounds are parameters: a scan of tuple ids
+        for each range, which reads nothing else, and one statement for all of them.
+
+        :param number: of the place."""
         table, hashing = self.table, self.hashing
         key = hashing.of(table.key_text(side), 0)
         part: sql.Composable = sql.SQL("0")
@@ -91,8 +95,9 @@ class Digesting:
         # OFFSET 0 keeps the row's text from being made once for each hash of it.
         return sql.SQL(
             "SELECT p, string_agg(int8send({}) || int8send({}) || {}::bytea || tidsend(c),"
-            " ''::bytea) FROM (SELECT {} AS p, {} AS r, t.ctid AS c FROM {} t"
-            " WHERE t.ctid >= $1::tid AND t.ctid < $2::tid {} OFFSET 0) x GROUP BY p"
+            " ''::bytea) FROM unnest($1::tid[], $2::tid[]) AS piece (low, high),"
+            " LATERAL (SELECT {} AS p, {} AS r, t.ctid AS c FROM {} t"
+            " WHERE t.ctid >= piece.low AND t.ctid < piece.high {} OFFSET 0) x GROUP BY p"
         ).format(hashing.of(sql.SQL("r"), 1), hashing.of(sql.SQL("r"), 2),
                  sql.Literal(f"\\x{number:04x}"), part, table.row_text(),
                  table.relation(relation), chosen)  # fmt: skip
@@ -177,29 +182,23 @@ def _surplus(ours: dict[bytes, list[bytes]], theirs: dict[bytes, list[bytes]]) -
 
 
 def read_digests(conn: psycopg.Connection[Any], query: bytes, ranges: Ranges, store: Store) -> None:
-    """Every visible row of these blocks; a TID range scan reads nothing else."""
+    """Every visible row of these blocks."""
     for batch in _batches(ranges):
-        with conn.pipeline():
-            cursors = []
-            for low, high in batch:
-                # Raw: a name in the query may hold a percent sign.
-                cursor = psycopg.RawCursor(conn)
-                places = (f"({low},0)", f"({high},0)")
-                cursor.execute(query, places, prepare=True, binary=True)
-                cursors.append(cursor)
-            for cursor in cursors:
-                for part, records in cursor:
-                    store.add(part, records)
-                cursor.close()
+        bounds = [[f"({block},0)" for block in blocks] for blocks in zip(*batch, strict=True)]
+        # Raw: a name in the query may hold a percent sign.
+        with psycopg.RawCursor(conn) as cursor:
+            cursor.execute(query, bounds, prepare=True, binary=True)
+            for part, records in cursor:
+                store.add(part, records)
 
 
 def _batches(ranges: Ranges) -> Iterator[list[tuple[int, int]]]:
-    """What is asked for at once: bounded in queries and in blocks, and so in rows."""
+    """What is asked for at once: bounded in blocks, and so in rows."""
     batch: list[tuple[int, int]] = []
     blocks = 0
     for low, high in _pieces(ranges):
         size = min(high - low, _WIDEST)
-        if batch and (len(batch) >= _PIPELINED or blocks + size > _IN_FLIGHT):
+        if batch and blocks + size > _AT_ONCE:
             yield batch
             batch, blocks = [], 0
         batch.append((low, high))
