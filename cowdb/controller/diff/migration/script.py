@@ -44,15 +44,16 @@ def render(entries: Sequence[StatementEntry], first: str, other: str) -> str:
 
 def _summary(entries: Sequence[StatementEntry]) -> Iterator[str]:
     counts = {
-        "lose data": sum(one["loses_data"] for one in entries),
-        "write a table anew": sum(one["rewrites"] for one in entries),
-        "hold a lock for long": sum(one["long_lock"] for one in entries),
+        "losing data": sum(one["loses_data"] for one in entries),
+        "writing a table anew": sum(one["rewrites"] for one in entries),
+        "locking for long": sum(one["long_lock"] for one in entries),
     }
     told = [f"{number} {what}" for what, number in counts.items() if number]
     statements = sum(bool(one["statement"]) for one in entries)
-    yield f"-- {statements} statements" + (f": {', '.join(told)}." if told else ".")
+    noun = "statement" if statements == 1 else "statements"
+    yield f"-- {statements} {noun}" + (f": {', '.join(told)}." if told else ".")
     if left := sum(not one["statement"] for one in entries):
-        yield f"-- {left} things are not done: they are named at the end."
+        yield f"-- Not done: {left}, named at the end."
 
 
 def _told(one: StatementEntry) -> Iterator[str]:
