@@ -18,6 +18,12 @@ SHOP = (
 TOUCH = "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
 FDW = "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;"
 
+SHELL = """
+CREATE SCHEMA other; CREATE TYPE other.b;
+CREATE FUNCTION other.b_in(cstring) RETURNS other.b LANGUAGE internal IMMUTABLE STRICT AS 'textin';
+CREATE FUNCTION other.b_out(other.b) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';
+"""
+
 PAIRS: dict[str, tuple[str, str]] = {
     "a whole shop": ("", SHOP),
     "a column's type under views of views": (
@@ -379,5 +385,13 @@ PAIRS: dict[str, tuple[str, str]] = {
     "a table becomes unlogged, a view a table": (
         "CREATE TABLE t (a serial); CREATE VIEW x AS SELECT 1 AS a; CREATE MATERIALIZED VIEW y AS SELECT 1 AS a;",
         "CREATE UNLOGGED TABLE t (a serial); CREATE TABLE x (a int); CREATE VIEW y AS SELECT 1 AS a;",
+    ),
+    "a shell becomes a type": (
+        SHELL,
+        SHELL + "CREATE TYPE other.b (INPUT = other.b_in, OUTPUT = other.b_out);",
+    ),
+    "a type comes with its schema": (
+        "",
+        SHELL + "CREATE TYPE other.b (INPUT = other.b_in, OUTPUT = other.b_out);",
     ),
 }

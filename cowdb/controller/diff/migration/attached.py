@@ -137,7 +137,8 @@ def _index_options(world: World, key: ObjectKey, old: Value, new: Value) -> list
     return lines
 
 
-def _index_valid(world: World, key: ObjectKey, old: Value, new: Value) -> list[Statement]:
+def _index_usable(world: World, key: ObjectKey, old: Value, new: Value) -> list[Statement]:
+    """Valid, ready and live are what a build that failed leaves behind."""
     if old is None and new:
         return []
     if not new:
@@ -245,7 +246,17 @@ def _target(world: World, key: ObjectKey, old: Value, new: Value) -> list[Statem
 
 def _decide_index(world: World, key: ObjectKey, names: frozenset[str]) -> Fate:
     again = {"definition", "unique", "primary", "constraint"}
-    return Fate.REPLACE if names & again else Fate.ALTER
+    return Fate.REPLACE if names & again or _is_taken_out(world, key, names) else Fate.ALTER
+
+
+def _is_taken_out(world: World, key: ObjectKey, names: frozenset[str]) -> bool:
+    """Whether it leaves its parent while its table stays: there is no statement for that."""
+    return (
+        "partition_of" in names
+        and world.a.get(key, "partition_of") is not None
+        and world.a.get(key, "constraint") is None
+        and not world.changed(world.b.home(key), "partition_of")
+    )
 
 
 ATTACHED_KINDS = {
@@ -258,9 +269,9 @@ ATTACHED_KINDS = {
     ),
     "index": Kind(
         _make_index, _drop_index,
-        {"options": _index_options, "valid": _index_valid, "ready": _nothing,
+        {"options": _index_options, "valid": _index_usable, "ready": _index_usable,
          "clustered": _clustered, "tablespace": index_tablespace,
-         "statistics": _index_statistics, "live": _nothing, "partition_of": _nothing,
+         "statistics": _index_statistics, "live": _index_usable, "partition_of": _nothing,
          **COMMENT, **DEPENDING},
         after=("options", "clustered", "tablespace", "statistics", "comment",
                "depends_on_extensions"),

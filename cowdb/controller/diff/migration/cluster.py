@@ -5,7 +5,8 @@ A role is made without its password, which is never printed.
 
 from __future__ import annotations
 
-from cowdb.controller.diff.migration.common import comment, grants, impossible
+from cowdb.controller.diff.migration import privileges
+from cowdb.controller.diff.migration.common import comment, grants, impossible, listed
 from cowdb.controller.diff.migration.statement import Statement, about, undone
 from cowdb.controller.diff.migration.words import literal, setting, split_option
 from cowdb.controller.diff.migration.world import Kind, World
@@ -27,7 +28,14 @@ def _role_options(world: World, key: ObjectKey) -> str:
     return " ".join(parts)
 
 
+def _is_predefined(key: ObjectKey) -> bool:
+    """Every server has it: it is told where something was set on it."""
+    return key.name.startswith("pg_")
+
+
 def _make_role(world: World, key: ObjectKey) -> list[Statement]:
+    if _is_predefined(key):
+        return []
     made = [about(key, f"CREATE ROLE {key.name} {_role_options(world, key)}")]
     if world.b.get(key, "password") is not None:
         made.append(undone(key, "its password is never printed: set it with \\password"))
@@ -39,6 +47,8 @@ def _change_role(world: World, key: ObjectKey, old: Value, new: Value) -> list[S
 
 
 def _drop_role(world: World, key: ObjectKey) -> list[Statement]:
+    if _is_predefined(key):
+        return [about(key, f"COMMENT ON ROLE {key.name} IS NULL")]
     return [
         undone(
             key,
@@ -93,6 +103,11 @@ def _make_nothing(world: World, key: ObjectKey) -> list[Statement]:
     return []
 
 
+def _drop_parameter(world: World, key: ObjectKey) -> list[Statement]:
+    """It is told where privileges were granted on it."""
+    return privileges.changed(key, listed(world.a.get(key, "privileges")), [], world.a, world.a)
+
+
 def _make_label(world: World, key: ObjectKey) -> list[Statement]:
     return [_label(key, literal(str(world.b.get(key, "label"))))]
 
@@ -103,7 +118,14 @@ def _drop_label(world: World, key: ObjectKey) -> list[Statement]:
 
 def _label(key: ObjectKey, label: str) -> Statement:
     provider, target = key.name.split(" on ", 1)
+    kind, column, name = target.partition("column ")
+    # A column is named with the kind of its table: `table column public.t.a`.
+    if column and kind.strip() in _WITH_COLUMNS:
+        target = f"COLUMN {name}"
     return about(key, f"SECURITY LABEL FOR {provider} ON {target} IS {label}")
+
+
+_WITH_COLUMNS = frozenset({"table", "view", "materialized view", "foreign table", "composite type"})
 
 
 def _change_label(world: World, key: ObjectKey, old: Value, new: Value) -> list[Statement]:
@@ -125,7 +147,7 @@ CLUSTER_KINDS = {
     ),
     "role setting": Kind(_make_setting, _drop_setting, {"setting": _change_setting}),
     "parameter": Kind(
-        _make_nothing, _make_nothing, {"privileges": grants}, after=("privileges",)
+        _make_nothing, _drop_parameter, {"privileges": grants}, after=("privileges",)
     ),
     "security label": Kind(_make_label, _drop_label, {"label": _change_label}),
 }  # fmt: skip

@@ -49,6 +49,21 @@ GRANTED = {"owner": owner, "comment": comment, "privileges": grants}
 AFTER = ("owner", "comment", "privileges")
 
 
+def leave_extension(world: World, key: ObjectKey) -> list[Statement]:
+    """Before anything is dropped: an extension holds its members fast."""
+    name = world.a.get(key, "extension")
+    if name is None or key not in world.b.schema or not world.changed(key, "extension"):
+        return []
+    return [about(key, f"ALTER EXTENSION {name} DROP {phrase(key, world.a)}")]
+
+
+def join_extension(world: World, key: ObjectKey) -> list[Statement]:
+    name = world.b.get(key, "extension")
+    if name is None:
+        return []
+    return [about(key, f"ALTER EXTENSION {name} ADD {phrase(key, world.b)}")]
+
+
 def depends(world: World, key: ObjectKey, old: Value, new: Value) -> list[Statement]:
     """Which extensions take the object along when they are dropped."""
     start = f"ALTER {phrase(key, world.b)}"

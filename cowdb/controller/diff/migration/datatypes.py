@@ -201,7 +201,7 @@ def _make_range(world: World, key: ObjectKey) -> list[Statement]:
 def _make_base(world: World, key: ObjectKey) -> list[Statement]:
     get = world.b.get
     if not get(key, "defined"):
-        return [about(key, f"CREATE TYPE {key.name}")]
+        return []  # its shell was made before all functions
     length = get(key, "length")
     alignment = {"c": "char", "s": "int2", "i": "int4", "d": "double"}[get(key, "alignment")]
     storage = {"p": "plain", "e": "external", "m": "main", "x": "extended"}[get(key, "storage")]
@@ -226,13 +226,20 @@ def _make_base(world: World, key: ObjectKey) -> list[Statement]:
         "collatable": "true" if get(key, "collatable") else None,
         "default": None if default is None else literal(default),
     }  # fmt: skip
-    return [about(key, f"CREATE TYPE {key.name} ({_pairs(parts)})")]
+    shown = parts["typmod_out"]
+    if shown is None or parts["typmod_in"] is not None:
+        return [about(key, f"CREATE TYPE {key.name} ({_pairs(parts)})")]
+    # CREATE TYPE takes no output function for modifiers without one for input; ALTER TYPE does.
+    parts["typmod_out"] = None
+    return [
+        about(key, f"CREATE TYPE {key.name} ({_pairs(parts)})"),
+        about(key, f"ALTER TYPE {key.name} SET (TYPMOD_OUT = {shown})"),
+    ]
 
 
 def _drop_base(world: World, key: ObjectKey) -> list[Statement]:
     # Its own input and output functions depend on it, and it on them.
-    cascade = " CASCADE" if world.a.get(key, "defined") else ""
-    return [about(key, f"DROP TYPE {key.name}{cascade}")]
+    return [about(key, f"DROP TYPE {key.name} CASCADE")]
 
 
 def _bare(signature: str | None) -> str | None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from cowdb.controller.diff.migration import tables
 from cowdb.controller.diff.migration.columns import drop_default
-from cowdb.controller.diff.migration.common import listed
-from cowdb.controller.diff.migration.kinds import KINDS
+from cowdb.controller.diff.migration.common import leave_extension, listed
+from cowdb.controller.diff.migration.kinds import KINDS, left_alone
 from cowdb.controller.diff.migration.order import ordered, without_circles
 from cowdb.controller.diff.migration.ranks import rank
 from cowdb.controller.diff.migration.sequences import is_identity
@@ -43,6 +43,7 @@ class Drops:
         foreign = [key for key in self._order if self._world.a.get(key, "type") == "foreign key"]
         rest = [key for key in self._order if self._world.a.get(key, "type") != "foreign key"]
         return [
+            *(one for key in self._order for one in leave_extension(self._world, key)),
             *(one for key in foreign for one in self._of(key)),
             *(one for key in rest if key.kind in _TABLES for one in self._leave(key)),
             *(one for key in rest for one in self._of(key)),
@@ -117,7 +118,7 @@ class Drops:
             if kind is not None:
                 yield from kind.drop(world, key)
             elif fate is Fate.DROP:
-                yield undone(key, "objects of this kind are not dropped yet")
+                yield undone(key, left_alone(key))
 
     def _goes_by_text(self, column: ObjectKey) -> bool:
         world = self._world

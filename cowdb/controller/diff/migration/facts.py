@@ -85,6 +85,12 @@ SELECT 'operator class', format('%I.%I using %I', n.nspname, o.opcname, am.amnam
         AND d.refobjid = o.oid ORDER BY p.amprocnum, p.oid)
 FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace
 JOIN pg_am am ON am.oid = o.opcmethod WHERE MINE(n, pg_opclass, o.oid)
+UNION ALL
+SELECT 'extension', quote_ident(e.extname), 'updates',
+    CASE WHEN EXISTS (SELECT FROM pg_available_extensions v WHERE v.name = e.extname)
+    THEN ARRAY(SELECT u.target FROM pg_extension_update_paths(e.extname) u
+        WHERE u.source = e.extversion AND u.path IS NOT NULL) ELSE '{}' END
+FROM pg_extension e
 """
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from cowdb.controller.diff.migration import tables
 from cowdb.controller.diff.migration.columns import set_default
-from cowdb.controller.diff.migration.common import listed
+from cowdb.controller.diff.migration.common import join_extension, listed
 from cowdb.controller.diff.migration.decide import known_changes
-from cowdb.controller.diff.migration.kinds import KINDS
+from cowdb.controller.diff.migration.kinds import KINDS, left_alone
 from cowdb.controller.diff.migration.order import ordered, without_circles
 from cowdb.controller.diff.migration.ranks import rank
 from cowdb.controller.diff.migration.sequences import is_identity, owned_by, position
@@ -33,9 +33,12 @@ class Makes:
     def run(self) -> list[Statement]:
         world = self._world
         first = [key for key in self._order if key.kind not in _LAST and not self._is_late(key)]
+        homes = [key for key in first if key.kind == "schema"]
+        first = [key for key in first if key.kind != "schema"]
         late = [key for key in self._order if self._is_late(key)]
         last = [key for key in self._order if key.kind in _LAST]
         return [
+            *(one for key in homes for one in self._of(key)),
             *self._shells(),
             *(one for key in first for one in self._of(key)),
             *(one for key in self._order for one in self._joined(key)),
@@ -131,8 +134,7 @@ class Makes:
     def _shells(self) -> Iterator[Statement]:
         """A base type is announced before the functions that it is made of."""
         for key in self._order:
-            made = key.kind == "base type" and self._world.of(key) in MADE
-            if made and self._world.b.get(key, "defined"):
+            if key.kind == "base type" and self._world.of(key) in MADE:
                 yield about(key, f"CREATE TYPE {key.name}")
 
     def _of(self, key: ObjectKey) -> Iterator[Statement]:
@@ -146,7 +148,7 @@ class Makes:
             return
         elif key.kind not in KINDS:
             if fate in MADE:
-                yield undone(key, "objects of this kind are not made yet")
+                yield undone(key, left_alone(key))
         elif fate in MADE:
             yield from self._make(key)
         elif fate is Fate.ALTER:
@@ -196,7 +198,9 @@ class Makes:
                 continue
             old, new = world.a.get(key, name), world.b.get(key, name)
             change = kind.changes.get(name)
-            if change is None:
+            if name == "extension" and key in world.a.schema:
+                yield from join_extension(world, key)
+            elif change is None:
                 yield undone(key, f"its {name.replace('_', ' ')} cannot be changed")
             else:
                 yield from change(world, key, old, new)

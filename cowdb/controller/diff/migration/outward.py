@@ -22,7 +22,7 @@ from cowdb.controller.diff.migration.words import (
     setting,
     split_option,
 )
-from cowdb.controller.diff.migration.world import Change, Kind, World
+from cowdb.controller.diff.migration.world import MADE, Change, Kind, World
 from cowdb.controller.diff.model import ObjectKey, Value
 
 
@@ -87,11 +87,9 @@ def _drop_extension(world: World, key: ObjectKey) -> list[Statement]:
 
 
 def _extension_version(world: World, key: ObjectKey, old: Value, new: Value) -> list[Statement]:
-    return [
-        about(key, f"ALTER EXTENSION {key.name} UPDATE TO {literal(str(new))}").marked(
-            "there may be no way from this version to that one"
-        )
-    ]
+    if new not in listed(world.a.more(key, "updates")):
+        return [undone(key, f"the first side's server has no scripts from version {old} to {new}")]
+    return [about(key, f"ALTER EXTENSION {key.name} UPDATE TO {literal(str(new))}")]
 
 
 def _extension_schema(world: World, key: ObjectKey, old: Value, new: Value) -> list[Statement]:
@@ -255,25 +253,29 @@ def _subscription_options(world: World, key: ObjectKey) -> list[str]:
     parts = [f"binary = {'true' if get(key, 'binary') else 'false'}"]
     parts.append(f"streaming = {get(key, 'streaming')}")
     parts.append(f"synchronous_commit = {literal(get(key, 'synchronous_commit'))}")
-    for name, option in _SUBSCRIBED_SINCE.items():
+    if "two_phase" in world.b.schema[key].properties and world.of(key) in MADE:
+        parts.append(f"two_phase = {'true' if get(key, 'two_phase') else 'false'}")
+    for name in _SUBSCRIBED_SINCE:
         if (value := get(key, name)) is not None:
-            parts.append(f"{option} = {str(value).lower()}")
+            parts.append(f"{name} = {str(value).lower()}")
     return parts
 
 
-_SUBSCRIBED_SINCE = {
-    "disable_on_error": "disable_on_error", "password_required": "password_required",
-    "run_as_owner": "run_as_owner", "origin": "origin", "failover": "failover",
-}  # fmt: skip
+_SUBSCRIBED_SINCE = ("disable_on_error", "password_required", "run_as_owner", "origin", "failover")
 
 
 def _identifier(name: str) -> str:
     return name if re.match(r"^[a-z_][a-z0-9_]*$", name) else '"' + name.replace('"', '""') + '"'
 
 
-def _change_subscription(world: World, key: ObjectKey, old: Value, new: Value) -> list[Statement]:
-    options = ", ".join(_subscription_options(world, key))
-    return [about(key, f"ALTER SUBSCRIPTION {key.name} SET ({options})")]
+def _subscription_option(name: str) -> Change:
+    """One option by itself: with others beside it the server may want to connect."""
+
+    def change(world: World, key: ObjectKey, old: Value, new: Value) -> list[Statement]:
+        options = [one for one in _subscription_options(world, key) if one.split(" = ")[0] == name]
+        return [about(key, f"ALTER SUBSCRIPTION {key.name} SET ({one})") for one in options]
+
+    return change
 
 
 def _subscription_slot(world: World, key: ObjectKey, old: Value, new: Value) -> list[Statement]:
@@ -307,8 +309,13 @@ def _drop_subscription(world: World, key: ObjectKey) -> list[Statement]:
     ]
 
 
-_SUBSCRIBED = dict.fromkeys(
-    ("binary", "streaming", "synchronous_commit", *_SUBSCRIBED_SINCE), _change_subscription
+_SUBSCRIBED = {
+    name: _subscription_option(name)
+    for name in ("binary", "streaming", "synchronous_commit", *_SUBSCRIBED_SINCE)
+}
+# The slot on the publisher has these as well: ALTER SUBSCRIPTION connects to it.
+_ON_BOTH_SERVERS = dict.fromkeys(
+    ("two_phase", "failover"), impossible("the publisher's slot must change with it")
 )
 _PUBLISHED = dict.fromkeys(("publishes", "via_root", "generated_columns"), _publication_options)
 _MEMBERS = dict.fromkeys(("tables", "schemas"), _publication_members)
@@ -350,9 +357,11 @@ OUTWARD_KINDS = {
         _make_subscription, _drop_subscription,
         {**_SUBSCRIBED, "slot": _subscription_slot, "publications": _subscription_publications,
          "enabled": _enable_subscription,
+         **_ON_BOTH_SERVERS,
+         "skip_lsn": impossible("a transaction of the publisher that is skipped is lost"),
          "connection": impossible(
              "the connection string may hold a password and is never printed"
          ), **OWNED},
-        after=("enabled", "owner", "comment"),
+        after=("enabled", "skip_lsn", "owner", "comment"),
     ),
 }  # fmt: skip

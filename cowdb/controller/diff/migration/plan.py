@@ -9,17 +9,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from cowdb.controller.diff.migration.decide import decide, misplaced
 from cowdb.controller.diff.migration.drops import Drops
 from cowdb.controller.diff.migration.facts import Facts
-from cowdb.controller.diff.migration.kinds import KINDS
+from cowdb.controller.diff.migration.kinds import KINDS, left_alone
 from cowdb.controller.diff.migration.makes import Makes
 from cowdb.controller.diff.migration.statement import Migration, Statement, undone
 from cowdb.controller.diff.migration.world import MADE, Fate, World
-from cowdb.controller.diff.model import Described, ObjectKey, Schema
+from cowdb.controller.diff.model import Described, ObjectKey, Schema, Value
 
 _VIEWS = frozenset({"view", "materialized view"})
 
@@ -48,7 +48,7 @@ def plan(a: Facts, b: Facts, exact: bool = False) -> Migration:
 def _with_view_columns(one: Facts, other: Facts) -> Facts:
     """A view's column is an object only where something was set on it: the same on both sides."""
     missing: Schema = {
-        key: Described({}, described.inside)
+        key: Described(_without_comment(key, described), described.inside)
         for key, described in other.schema.items()
         if key.kind in ("column", "rule")
         and key not in one.schema
@@ -60,6 +60,12 @@ def _with_view_columns(one: Facts, other: Facts) -> Facts:
         )
     }
     return replace(one, schema={**one.schema, **missing}) if missing else one
+
+
+def _without_comment(key: ObjectKey, described: Described) -> Mapping[str, Value]:
+    """What a view's own rule has when nothing was set on it; nothing for a view's column."""
+    usual: dict[str, Value] = {"enabled": "enabled"}
+    return usual if key.kind == "rule" and "enabled" in described.properties else {}
 
 
 def _has_column(facts: Facts, view: ObjectKey, column: ObjectKey) -> bool:
@@ -79,7 +85,7 @@ def _order_of_columns(world: World) -> Iterable[Statement]:
                     f" order{how}",
                 )
         elif world.of(key) is Fate.ALTER and key.kind not in KINDS:
-            yield undone(key, "changes to this kind are not written yet")
+            yield undone(key, left_alone(key))
 
 
 def _unnatural(world: World) -> Iterable[Statement]:

@@ -130,6 +130,8 @@ def detach(world: World, key: ObjectKey) -> list[Statement]:
     parent = world.a.get(key, "partition_of")
     if parent is not None:
         sql = f"ALTER TABLE {parent} DETACH PARTITION {key.name}"
+        if world.a.get(key, "detach_pending"):
+            return [about(key, f"{sql} FINALIZE", SHARE_UPDATE)]
         return [about(key, sql, EXCLUSIVE)]
     return [
         about(key, f"{alter_table(key)} NO INHERIT {name}", EXCLUSIVE)
@@ -227,8 +229,7 @@ def _nothing(world: World, key: ObjectKey, old: Value, new: Value) -> list[State
 def _detaching(world: World, key: ObjectKey, old: Value, new: Value) -> list[Statement]:
     if new:
         return [undone(key, "a detach that was begun and not finished cannot be made")]
-    parent = world.a.get(key, "partition_of")
-    return [about(key, f"ALTER TABLE {parent} DETACH PARTITION {key.name} FINALIZE", SHARE_UPDATE)]
+    return []  # it was finished when the table left its parent, and is attached again
 
 
 def _decide_table(world: World, key: ObjectKey, names: frozenset[str]) -> Fate:
@@ -238,6 +239,8 @@ def _decide_table(world: World, key: ObjectKey, names: frozenset[str]) -> Fate:
         return Fate.REPLACE if partitioned[0] else Fate.REBUILD
     if "server" in names:
         return Fate.REPLACE
+    if world.a.get(key, "detach_pending") and "detach_pending" in names:
+        world.detached.add(key)
     if "access_method" in names and (world.a.major < 15 or partitioned[0]):
         return Fate.REPLACE if partitioned[0] else Fate.REBUILD
     return Fate.ALTER
