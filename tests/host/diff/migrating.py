@@ -20,6 +20,18 @@ from cowdb.controller.diff.session import settle
 from tests.host.diff.reading import told
 from tests.plainpg import PlainPostgres
 
+Connection = psycopg.Connection[Any]
+
+
+def load(conn: Connection, *statements: str) -> Facts:
+    """Runs the statements in the transaction that is open, and reads what there is then."""
+    conn.execute("SET search_path = public", prepare=False)
+    for text in statements:
+        if text:
+            conn.execute(text.encode(), prepare=False)
+    conn.execute("SET search_path = ''", prepare=False)
+    return facts_of(conn)
+
 
 def facts_of(conn: psycopg.Connection[Any]) -> Facts:
     schema, _ = read_schema(conn)

@@ -12,14 +12,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from cowdb.controller.diff.migration.facts import Facts
-from tests.host.diff import cases, more_cases
-from tests.host.diff.batch import is_contained
-from tests.host.diff.cases import ROLES, Case
 from tests.host.diff.migrating import (
+    Connection,
     databases,
-    facts_of,
     left_after,
+    load,
     migrate_in_place,
     planned,
     read,
@@ -30,18 +27,6 @@ from tests.host.diff.random_schema import random_schema
 from tests.host.diff.reading import scratch_database, told
 from tests.plainpg import PlainPostgres
 
-Connection = psycopg.Connection[Any]
-
-ALL = (
-    *cases.TABLES, *cases.COLUMNS, *cases.CONSTRAINTS, *cases.INDEXES, *cases.VIEWS,
-    *more_cases.ROUTINES, *more_cases.SEQUENCES, *more_cases.TYPES, *more_cases.OTHERS,
-)  # fmt: skip
-
-# No statement can do these, or none may: each is named under `not done`.
-INEXPRESSIBLE = (
-    "indisvalid = false", "indisready", "indislive", "subenabled = true", "SET password",
-    "ALTER USER MAPPING", "extversion", "subconninfo", "CONNECTION 'host", "PASSWORD",
-)  # fmt: skip
 # Its statements must be committed one by one.
 COMMITTED = "a new label that is used at once"
 
@@ -58,15 +43,6 @@ def migrated(server: PlainPostgres) -> Iterator[PlainPostgres]:
 def scratch(migrated: PlainPostgres) -> Iterator[Connection]:
     with scratch_database(migrated) as conn:
         yield conn
-
-
-def load(conn: Connection, *statements: str) -> Facts:
-    conn.execute("SET search_path = public", prepare=False)
-    for text in statements:
-        if text:
-            conn.execute(text.encode(), prepare=False)
-    conn.execute("SET search_path = ''", prepare=False)
-    return facts_of(conn)
 
 
 @pytest.mark.parametrize("name", [name for name in PAIRS if name != COMMITTED])
@@ -92,70 +68,6 @@ def test_a_script_by_psql(migrated: PlainPostgres, name: str, back: bool) -> Non
     one, two = reversed(PAIRS[name]) if back else PAIRS[name]
     left, _ = left_after(migrated, [one], [two])
     assert left == []
-
-
-def _all_at_once(conn: Connection, singles: list[Case]) -> None:
-    """Every change that stays in its schema, in one migration each way."""
-    try:
-        conn.execute(ROLES.encode(), prepare=False)
-        homes = "".join(f"CREATE SCHEMA c{place};" for place in range(len(singles)))
-        conn.execute(homes.encode(), prepare=False)
-        first = _in_homes(conn, [single.before.replace(ROLES, "") for single in singles])
-        conn.execute("SAVEPOINT begun")
-        other = _in_homes(conn, [single.alter for single in singles])
-        schema, _ = migrate_in_place(conn, other, first)
-        assert told(schema, first.schema) == []
-        conn.execute("ROLLBACK TO begun")
-        schema, _ = migrate_in_place(conn, first, other)
-        assert told(schema, other.schema) == []
-    finally:
-        conn.rollback()
-
-
-def _in_homes(conn: Connection, statements: list[str]) -> Facts:
-    for place, text in enumerate(statements):
-        conn.execute(f"SET search_path = c{place}".encode(), prepare=False)
-        if text:
-            conn.execute(text.encode(), prepare=False)
-    return load(conn)
-
-
-def _together(major: int) -> list[Case]:
-    return [case for case in ALL if has(case, major) and is_contained(case) and possible(case)]
-
-
-def has(case: Case, major: int) -> bool:
-    return case.since <= major <= case.until
-
-
-def possible(case: Case) -> bool:
-    return not any(word in f"{case.before};{case.alter}" for word in INEXPRESSIBLE)
-
-
-def test_single_changes_on_each_major(each_major: PlainPostgres) -> None:
-    with scratch_database(each_major) as conn:
-        singles = _together(conn.info.server_version // 10000)
-        assert len(singles) > 150
-        _all_at_once(conn, singles)
-
-
-@pytest.mark.parametrize(
-    "single", [case for case in ALL if not is_contained(case) and possible(case)], ids=str
-)
-def test_a_single_change_alone(scratch: Connection, single: Case) -> None:
-    if not has(single, scratch.info.server_version // 10000):
-        pytest.skip(f"for PostgreSQL {single.since} to {single.until}")
-    try:
-        first = load(scratch, single.before.replace(ROLES, ""))
-        scratch.execute("SAVEPOINT begun")
-        other = load(scratch, single.alter)
-        schema, back = migrate_in_place(scratch, other, first)
-        assert named_all(told(schema, first.schema), back)
-        scratch.execute("ROLLBACK TO begun")
-        schema, forth = migrate_in_place(scratch, first, other)
-        assert named_all(told(schema, other.schema), forth)
-    finally:
-        scratch.rollback()
 
 
 def named_all(left: list[str], migration: Any) -> bool:
