@@ -287,6 +287,17 @@ def since(*sides: Table, ancestor: Table, steps: Steps | None = None) -> TableSi
 OLD = {"p": {"a": "1", "b": "1"}, "q": {"a": "1", "b": "1"}}
 
 
+@pytest.mark.parametrize("most", [0, 1, 25])
+def test_what_is_derived_keeps_as_many_rows_as_were_asked_for(most: int) -> None:
+    rows: Table = {f"k{n:02}": {"a": "1"} for n in range(30)}
+    other: Table = {name: {"a": "2"} for name in rows}
+    asked: list[tuple[int, int]] = []
+    made = [Database(table, ("a",)) for table in (rows, other, rows)]
+    (line,) = compared(made, 2, 2, asked=asked, most=most).direct[0].rows
+    assert (0, 1) not in asked
+    assert (line["changed"], len(line["sample"])) == (30, most)
+
+
 def test_one_row_changed_by_two_sides_to_other_ends() -> None:
     found = since({**OLD, "p": {"a": "2", "b": "1"}}, {**OLD, "p": {"a": "3", "b": "2"}},
                   ancestor=OLD)  # fmt: skip
