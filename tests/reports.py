@@ -104,6 +104,26 @@ TWO_SIDES = report(schema=SCHEMA, counts=COUNTS, rows=ROWS, method=METHOD,
                    not_compared=NOT_COMPARED)  # fmt: skip
 
 
+def statement(text: str, kind: str, name: str, **parts: object):
+    """One of a migration that loses, rewrites and locks nothing, but for the given parts."""
+    plain = {"statement": text, "kind": kind, "name": name, "loses_data": False, "lock": "",
+             "long_lock": False, "rewrites": False, "in_transaction": True,
+             "reason": ""}  # fmt: skip
+    return plain | parts
+
+
+SQL = [
+    statement("ALTER TABLE public.users DROP COLUMN legacy_flag", "column",
+              "public.users.legacy_flag", loses_data=True, lock="ACCESS EXCLUSIVE",
+              reason="the column's values are lost"),
+    statement("ALTER TABLE public.orders ALTER COLUMN total TYPE numeric(12,2)", "column",
+              "public.orders.total", rewrites=True, long_lock=True, lock="ACCESS EXCLUSIVE"),
+    statement("ALTER TYPE public.status ADD VALUE 'returned'", "enum", "public.status",
+              in_transaction=False),
+    statement("", "role", "old_app", reason="other databases may need it"),
+]  # fmt: skip
+
+
 def _three_sides() -> Report:
     a, b, c = sides = ["try-a", "try-b", "try-c"]
     level = {b: {"type": "text", "storage": "extended"}, c: {"type": "integer", "storage": "plain"}}

@@ -21,15 +21,24 @@ if TYPE_CHECKING:
         "cowdb diff try-a try-b --ancestor --rows      who changed what, and where they collide\n"
         "cowdb diff postgresql://one/app postgresql://two/app --base postgresql://old/app\n"
         "cowdb diff try-a postgresql://localhost/app --schema --json\n"
-        "cowdb diff main@before-v2 try-a --schema --counts --rows --html diff.html\n"
+        "cowdb diff main@before-v2 try-a --all --html diff.html\n"
+        "cowdb diff try-a try-b --all --sample 1000 --details\n"
         "cowdb diff main try-a --sql > migration.sql",
         "0 no difference, 3 differences found, 1 failure, 2 usage, 4 not found, 6 no agent",
     )
 )
 @click.argument("sides", nargs=-1, required=True)
+@click.option("--all", "-a", "everything", is_flag=True, help="Schema, counts and row contents.")
 @click.option("--schema", is_flag=True, help="Only the schema (with --counts: both).")
 @click.option("--counts", is_flag=True, help="Only exact row counts.")
-@click.option("--rows", is_flag=True, help="Row contents, to the row and column.")
+@click.option("--rows", is_flag=True, help="Only row contents, to the row and column.")
+@click.option(
+    "--sample",
+    type=int,
+    metavar="N",
+    help="With --rows or --all: how many differing rows of each table the report keeps, 0 to 10,000"
+    " (it is held in memory); 20 unless given. All are compared and counted.",
+)
 @click.option("--table", "tables", multiple=True, metavar="GLOB", help="Only these tables.")
 @click.option(
     "--ancestor/--no-ancestor",
@@ -49,26 +58,30 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def diff(
-    ctx: click.Context, sides: tuple[str, ...], schema: bool, counts: bool, rows: bool,
-    tables: tuple[str, ...], ancestor: bool | None, base: str | None, details: bool,
-    html: str | None, sql: bool, exact: bool, as_json: bool,
+    ctx: click.Context, sides: tuple[str, ...], everything: bool, schema: bool, counts: bool,
+    rows: bool, sample: int | None, tables: tuple[str, ...], ancestor: bool | None,
+    base: str | None, details: bool, html: str | None, sql: bool, exact: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Say what differs: each side is a branch, a snapshot, a source, or a postgresql:// URL."""
     from cowdb.controller.diff.branchhost import BranchHost
     from cowdb.controller.diff.compare import compare
-    from cowdb.controller.diff.model import Wanted
+    from cowdb.controller.diff.model import SAMPLE, Wanted
     from cowdb.controller.diff.sides import resolve
     from cowdb.controller.diff.ways.ancestor import find_origin
 
     if base is not None and ancestor is False:
         raise click.UsageError("--base and --no-ancestor exclude each other")
-    pagefile = _pagefile(html)
-    _check_sql(sql, exact, counts or rows, as_json)
-    everything = not (schema or counts or rows or sql)
+    rows = rows or everything
+    counts = counts or everything
+    if sample is not None and not rows:
+        raise click.UsageError("--sample says how many rows are kept: it needs --rows or --all")
+    _check_sql(sql, exact, counts or rows, as_json or html is not None)
+    usual = not (schema or counts or rows or sql)
     wanted = Wanted(
-        schema=schema or sql or everything, counts=counts or everything, rows=rows, tables=tables,
-        sql=sql, exact=exact,
+        schema=schema or sql or everything or usual, counts=counts or usual, rows=rows,
+        tables=tables, sql=sql, exact=exact, sample=SAMPLE if sample is None else sample,
     )  # fmt: skip
+    pagefile = _pagefile(html)
     with (
         Progress(shown=not as_json) as report,
         resolve(client, sides, report) as resolved,
@@ -106,9 +119,12 @@ def _pagefile(name: str | None) -> PageFile | None:
     return PageFile(name)
 
 
-def _check_sql(sql: bool, exact: bool, more: bool, as_json: bool) -> None:
-    """:param more: other things than the schema were asked for as well."""
+def _check_sql(sql: bool, exact: bool, more: bool, shown: bool) -> None:
+    """:param more: other things than the schema were asked for as well.
+    :param shown: where they can be seen, which is not where the script goes."""
     if exact and not sql:
         raise click.UsageError("--exact says how --sql writes the statements: use them together")
-    if sql and more and not as_json:
-        raise click.UsageError("--sql prints only SQL: with --counts or --rows it needs --json")
+    if sql and more and not shown:
+        raise click.UsageError(
+            "--sql prints only SQL: with --counts, --rows or --all it needs --json or --html FILE"
+        )

@@ -66,7 +66,7 @@ def test_the_list_of_commands_is_complete() -> None:
     }  # fmt: skip
     assert design <= set(LEAVES)
     for words, flags in {
-        ("diff",): {"--schema", "--counts", "--rows", "--table"},
+        ("diff",): {"--schema", "--counts", "--rows", "--all", "-a", "--sample", "--table"},
         ("branch", "create"): {"--from", "--port", "--ttl"},
         ("snapshot", "create"): {"--mode"},
         ("source", "add"): {"--attach", "--dsn", "--dump", "--sql", "--empty"},
@@ -75,6 +75,29 @@ def test_the_list_of_commands_is_complete() -> None:
     }.items():
         found = {name for item in LEAVES[words].params for name in item.opts}
         assert flags <= found, words
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ("--rows", "--sample", "10001"),
+            "--sample takes 0 to 10000: the report is held in memory",
+        ),
+        (("--all", "--sample", "-1"), "--sample takes 0 to 10000"),
+        (("--rows", "--sample", "many"), "'many' is not a valid integer"),
+        (("--sample", "5"), "it needs --rows or --all"),
+        (("--all", "--sql"), "it needs --json or --html FILE"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_diff_that_is_not_asked_for_rightly(words: tuple[str, ...], told: str) -> None:
+    """Said before anything is reached: neither an agent nor a server is there."""
+    done = subprocess.run([*COWDB, "diff", "postgresql://nowhere.invalid/a",
+                           "postgresql://nowhere.invalid/b", *words],
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert told in done.stderr
 
 
 def _shape(value: Any, **kinds: Any) -> None:

@@ -264,6 +264,35 @@ def test_more_than_a_screenful_is_told_on_request() -> None:
     assert "c99" in long and "note 49" in long
 
 
+def sampled(kept: int, differing: int) -> Report:
+    sample = [{"change": "added", "key": {"id": str(n)}, "row": {"id": f"row {n}"}}
+              for n in range(kept)]  # fmt: skip
+    line = {"table": "public.t", "side": "try-a", "key": ["id"], "added": differing, "removed": 0,
+            "changed": 0, "columns": {}, "sample": sample}  # fmt: skip
+    return report(rows=[line])
+
+
+def test_rows_that_are_not_shown_have_a_way_to_them() -> None:
+    assert "... 95 more (--details)\n" in render(sampled(20, 100), color=False)
+    long = render(sampled(20, 100), color=False, details=True)
+    assert "id=row 19\n" in long
+    assert "... 80 more (--sample N)\n" in long
+    assert "... 100 more (--sample N)\n" in render(sampled(0, 100), color=False)
+    assert "more" not in render(sampled(100, 100), color=False, details=True)
+    most = render(sampled(10_000, 10_001), color=False, details=True)
+    assert "... 1 more\n" in most  # there is no way to more
+
+
+def test_conflicts_that_are_not_in_the_sample_have_a_way_to_them() -> None:
+    rows = [row("1", True, **{"try-a": {"name": "x"}}), row("2", False, **{"try-a": {"name": "y"}})]
+    line = {"table": "public.t", "key": ["id"], "by": ["try-a"], "conflict": True,
+            "changes": {"try-a": {"added": 0, "removed": 0, "changed": 9}}, "conflicts": 2,
+            "agreed": 0, "columns": {}, "against": [], "sample": rows}  # fmt: skip
+    for details in (False, True):
+        text = render(with_ancestor(conflicts=2, rows=[line]), color=False, details=details)
+        assert "... 1 more of public.t in conflict (--sample N)\n" in text
+
+
 def test_what_was_not_asked_for_is_not_called_the_same() -> None:
     text = render(report(identical=True, timings_ms={"counts": 1.0}), color=False)
     assert "schema" not in text

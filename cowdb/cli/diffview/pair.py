@@ -6,7 +6,16 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from cowdb.cli.diffview.pen import CHANGES, COLORS, SIGNS, Pen, many, printable, value_text
+from cowdb.cli.diffview.pen import (
+    CHANGES,
+    COLORS,
+    SIGNS,
+    Pen,
+    many,
+    more_rows,
+    printable,
+    value_text,
+)
 from cowdb.controller.diff.model import (
     Contained,
     PropertyChange,
@@ -125,8 +134,7 @@ def row_lines(report: Report, pen: Pen, *, details: bool) -> Iterator[str]:
             yield _row_line(item, pen)
         more = line["added"] + line["removed"] + line["changed"] - len(shown)
         if more:
-            hint = " (--details)" if len(shown) < len(line["sample"]) else ""
-            yield f"    ... {more:,} more{hint}"
+            yield f"    ... {more:,} more{more_rows(len(shown), len(line['sample']))}"
 
 
 def _row_line(item: RowChange, pen: Pen) -> str:

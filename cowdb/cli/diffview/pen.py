@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import click
 from tabulate import tabulate
 
-from cowdb.controller.diff.model import Change, Value
+from cowdb.controller.diff.model import MOST_SAMPLE, Change, Value
 
 CHANGES: tuple[Change, ...] = ("added", "removed", "changed")
 SIGNS: dict[Change, str] = {"added": "+", "removed": "-", "changed": "~"}
@@ -63,6 +63,15 @@ def value_text(value: Value) -> str:
 def printable(text: str) -> str:
     """A name may hold escape sequences that would act on the terminal."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def more_rows(shown: int, kept: int) -> str:
+    """How to see more rows of a table than are shown, where there is a way.
+
+    :param kept: how many the report has."""
+    if shown < kept:
+        return " (--details)"
+    return " (--sample N)" if kept < MOST_SAMPLE else ""
 
 
 def limited(lines: Sequence[str], most: int | None, noun: str) -> list[str]:

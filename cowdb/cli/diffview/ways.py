@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from cowdb.cli.diffview.pen import Pen, limited, printable, value_text
+from cowdb.cli.diffview.pen import Pen, limited, more_rows, printable, value_text
 from cowdb.controller.diff.model import (
     Against,
     Matrix,
@@ -153,14 +153,17 @@ def _conflict_lines(since: Since, pen: Pen, *, details: bool) -> Iterator[str]:
             yield f"    with {', '.join(map(printable, item['contains']))}"
     for line in since["rows"]:
         rows = [row for row in line["sample"] if row["conflict"] or details]
-        for row in rows if details else rows[:_SHOWN_ROWS]:
+        shown = rows if details else rows[:_SHOWN_ROWS]
+        for row in shown:
             key = ", ".join(f"{printable(name)}={value_text(value)}"
                             for name, value in row["key"].items())  # fmt: skip
             yield _headline(f"{printable(line['table'])} {key}", bool(row["conflict"]), pen)
             yield from _row_ends(row, pen)
-        more = (line["conflicts"] or 0) - len(rows if details else rows[:_SHOWN_ROWS])
+        # Conflicts come first in a sample: what is not among them is no conflict.
+        more = (line["conflicts"] or 0) - sum(bool(row["conflict"]) for row in shown)
         if more > 0:
-            yield f"... {more:,} more of {printable(line['table'])} in conflict"
+            hint = more_rows(len(shown), len(rows))
+            yield f"... {more:,} more of {printable(line['table'])} in conflict{hint}"
 
 
 def _headline(text: str, conflict: bool, pen: Pen) -> str:

@@ -142,14 +142,15 @@ def _compare_rows(
         first, other = reads[one].instant, reads[two].instant
         where, why = _where(first, other, changes)
         with translated(other.side):
-            compared = compare_rows(first, other, what.tables, connections, where, watch)
+            compared = compare_rows(first, other, what.tables, connections, where, watch,
+                                    what.sample)  # fmt: skip
         if why:
             compared.partly.append(f"changed blocks: everything was read, since {why}")
         meter.step(f"rows of {other.side.label}")
         return compared
 
     shapes = [shape.renamed(read.shapes, read.instant.renamed) for read in reads]
-    return compare_all(ways, shapes, what.tables, pair)
+    return compare_all(ways, shapes, what.tables, pair, what.sample)
 
 
 def _known_by_first_names(

@@ -9,9 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NotRequired, TypeAlias, TypedDict
 
+from cowdb.errors import InvalidError
+
 Value: TypeAlias = str | int | float | bool | list[str] | None
 Change = Literal["added", "removed", "changed"]
 Method = Literal["unchanged-blocks", "changed-blocks", "full-scan"]
+SAMPLE = 20
+"""Differing rows of each table that a report keeps, unless asked for another number."""
+MOST_SAMPLE = 10_000
+"""The most that can be asked for: the report, with whole rows in it, is held in memory."""
 METHODS: tuple[Method, ...] = ("unchanged-blocks", "changed-blocks", "full-scan")
 """From the one that reads the least to the one that reads the most."""
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -77,6 +83,16 @@ class Wanted:
     """Also the statements that make the first side's schema the second's."""
     exact: bool = False
     """With `sql`: also what is cosmetic, or unwise in a database in use."""
+    sample: int = SAMPLE
+    """How many differing rows of each table the report keeps, 0 to `MOST_SAMPLE`."""
+
+    def __post_init__(self) -> None:
+        """:raises InvalidError: the sample is out of its range."""
+        if not 0 <= self.sample <= MOST_SAMPLE:
+            raise InvalidError(
+                f"a sample of {self.sample} rows of each table is out of range",
+                hint=f"--sample takes 0 to {MOST_SAMPLE}: the report is held in memory",
+            )
 
 
 Changes: TypeAlias = Callable[[str, str], tuple[Mapping[str, Sequence[Sequence[int]]] | None, str]]
@@ -145,7 +161,7 @@ class RowChanges(TypedDict):
     columns: dict[str, int]
     """In how many of the changed rows each column differs."""
     sample: list[RowChange]
-    """The first few, in an order that says nothing."""
+    """As many as were asked for (`Wanted.sample`), in an order that says nothing."""
 
 
 class ObjectGroup(TypedDict):
@@ -306,7 +322,7 @@ class TableSince(TypedDict):
     against: list[Against]
     """Changes of the table, or of a column that was written, which another side made."""
     sample: list[RowSince]
-    """The first few, conflicts before all others."""
+    """As many as were asked for, conflicts before all others."""
 
 
 class Since(TypedDict):

@@ -20,9 +20,11 @@ def two(server: PlainPostgres, *scripts: str) -> Iterator[tuple[str, str]]:
         server.drop(one, other)
 
 
-def rows_of(server: PlainPostgres, one: str, other: str, user: str = "postgres") -> Report:
+def rows_of(
+    server: PlainPostgres, one: str, other: str, user: str = "postgres", *, sample: int = 20
+) -> Report:
     sides = [Side("one", server.dsn(one, user)), Side("other", server.dsn(other, user))]
-    return compare(sides, Wanted(schema=False, counts=True, rows=True))
+    return compare(sides, Wanted(schema=False, counts=True, rows=True, sample=sample))
 
 
 def only(report: Report) -> RowChanges:

@@ -61,6 +61,32 @@ def test_a_page_of_two_real_databases(server: PlainPostgres, tmp_path: Path) -> 
     assert "row contents: not asked for" in file.read_text(encoding="utf-8")
 
 
+def test_all_of_it_with_a_larger_sample_and_the_migration(
+    server: PlainPostgres, tmp_path: Path
+) -> None:
+    first = server.database(ONE)
+    other = server.database(ONE, "UPDATE shop SET price = price + 1", "ALTER TABLE shop DROP name")
+    file = tmp_path / "all.html"
+    sides = [server.dsn(first), server.dsn(other)]
+    found = cowdb("diff", *sides, "-a", "--sample", "45", "--sql", "--html", str(file))
+    assert found.returncode == 3, found.stderr
+    assert "ALTER TABLE public.shop DROP COLUMN name;" in found.stdout
+    text = file.read_text(encoding="utf-8")
+    for part in ("ALTER TABLE public.shop DROP COLUMN name;", "loses data", "Numbers of rows",
+                 "45 of 50 shown"):  # fmt: skip
+        assert part in text
+    report = json.loads(cowdb("diff", *sides, "--all", "--sample", "45", "--json").stdout)
+    assert set(report["timings_ms"]) >= {"schema", "counts", "rows"}
+    (line,) = report["rows"]
+    assert (line["changed"], len(line["sample"])) == (50, 45)
+    shown = cowdb("diff", *sides, "--rows", "--sample", "45", "--details").stdout
+    assert shown.count("    ~ id=") == 45
+    assert "... 5 more (--sample N)" in shown
+    report = json.loads(cowdb("diff", *sides, "--rows", "--sample", "0", "--json").stdout)
+    (line,) = report["rows"]
+    assert (line["changed"], line["sample"]) == (50, [])
+
+
 def test_a_page_that_says_that_nothing_differs(server: PlainPostgres, tmp_path: Path) -> None:
     names = [server.database(ONE) for _ in range(3)]
     file = tmp_path / "same.html"

@@ -10,7 +10,6 @@ import pytest
 
 from cowdb.controller.diff.compare import compare
 from cowdb.controller.diff.model import RowChanges, Side, Wanted
-from cowdb.controller.diff.rows import compare as rows_compare
 from cowdb.controller.diff.rows import digest
 from cowdb.controller.diff.session import SETTINGS, Connections, connected
 from tests.agenthost import AgentHost
@@ -31,12 +30,6 @@ def _check(line: RowChanges) -> None:
         assert before != after
 
 
-@pytest.fixture
-def all_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows_compare, "SAMPLE", 1000)
-
-
-@pytest.mark.usefixtures("all_shown")
 def test_each_change_is_one_column_of_one_row(server: PlainPostgres) -> None:
     with two(server, "SELECT 1") as (one, other):
         for name in (one, other):
@@ -44,10 +37,9 @@ def test_each_change_is_one_column_of_one_row(server: PlainPostgres) -> None:
                 server.run(statement, name)
         for statement in CHANGES:
             server.run(statement, other)
-        _check(only(rows_of(server, one, other)))
+        _check(only(rows_of(server, one, other, sample=1000)))
 
 
-@pytest.mark.usefixtures("all_shown")
 def test_each_change_is_seen_in_its_block(host: AgentHost) -> None:
     source = host.json("source", "add", "main", "--empty")
     host.sql(source["dsn"], *TABLE)
@@ -61,7 +53,8 @@ def test_each_change_is_seen_in_its_block(host: AgentHost) -> None:
             found = agent.host.changes(first, other)
         return found["relations"], found["reason"]
 
-    report = compare(sides, Wanted(schema=False, counts=False, rows=True), changes=changes)
+    report = compare(sides, Wanted(schema=False, counts=False, rows=True, sample=1000),
+                     changes=changes)  # fmt: skip
     assert report["method"] == {"public.v": "changed-blocks"}
     _check(only(report))
 

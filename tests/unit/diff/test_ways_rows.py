@@ -16,7 +16,6 @@ from cowdb.controller.diff.model import Described, ObjectKey, RowChanges, TableS
 from cowdb.controller.diff.rows.compare import Compared, Watch
 from cowdb.controller.diff.rows.merge import Names, Row, merge
 from cowdb.controller.diff.rows.shape import Shape, common
-from cowdb.controller.diff.ways import pairs
 from cowdb.controller.diff.ways.objects import Step, Steps
 from cowdb.controller.diff.ways.pairs import AllRows, Ways, compare_all, inner_tables
 from cowdb.controller.diff.ways.record import Recorder, decoded, encoded
@@ -56,7 +55,7 @@ class Database:
 
 def compared(
     databases: list[Database], sides: int, ancestor: int | None, steps: Steps | None = None,
-    asked: list[tuple[int, int]] | None = None,
+    asked: list[tuple[int, int]] | None = None, most: int = 20,
 ) -> AllRows:  # fmt: skip
     """:param asked: which pairs were compared."""
     asked = [] if asked is None else asked
@@ -81,7 +80,7 @@ def compared(
         return done
 
     ways = Ways(LABELS[:sides], ancestor, steps or {})
-    return compare_all(ways, shapes, (), pair)
+    return compare_all(ways, shapes, (), pair, most)
 
 
 CELLS = st.sampled_from(["1", "2", None])
@@ -115,9 +114,7 @@ def test_who_changed_which_row(all_of_them: list[Database], most: int) -> None:
     *sides, ancestor = all_of_them
     if ancestor.table is None:
         return
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pairs, "SAMPLE", most)
-        found = compared(all_of_them, len(sides), len(sides)).since
+    found = compared(all_of_them, len(sides), len(sides), most=most).since
     shared = {rank: set(side.columns) & set(ancestor.columns) for rank, side in enumerate(sides)}
     tallies: dict[str, Counter[str]] = {}
     conflicts = agreed = 0
@@ -161,6 +158,9 @@ def test_who_changed_which_row(all_of_them: list[Database], most: int) -> None:
     gone = [LABELS[rank] for rank, side in enumerate(sides) if side.table is None]
     assert [item["side"] for item in told["against"]] == gone
     assert told["conflict"] == bool(conflicts or gone)
+    touched = sum(len(item["by"]) for item in told["sample"])
+    changes = sum(map(Counter.total, tallies.values()))
+    assert len(told["sample"]) <= most and (most < 20 or touched == changes)
     if most == 20:
         assert sum(bool(item["conflict"]) for item in told["sample"]) == conflicts
 
@@ -175,9 +175,7 @@ def test_which_sides_agree(all_of_them: list[Database], ancestor: int | None, mo
     extra = ancestor == len(all_of_them) - 1 and len(all_of_them) > 3
     sides = all_of_them[:-1] if extra else all_of_them
     uniform = {side.columns for side in all_of_them} == {("a", "b")}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pairs, "SAMPLE", most)
-        found = compared(all_of_them, len(sides), ancestor).matrix
+    found = compared(all_of_them, len(sides), ancestor, most=most).matrix
     holders = [rank for rank, side in enumerate(sides) if side.table is not None]
     for line in found:
         assert line["sides"] == [LABELS[rank] for rank in holders]
@@ -185,6 +183,7 @@ def test_which_sides_agree(all_of_them: list[Database], ancestor: int | None, mo
             named = [side for group in pattern["groups"] for side in group]
             assert sorted(named) == sorted(line["sides"])
             assert pattern["groups"][0][0] == line["sides"][0]
+        assert len(line["sample"]) == min(most, line["different"])
         assert line["different"] == sum(pattern["rows"] for pattern in line["patterns"])
     if uniform:
         expected: Counter[tuple[tuple[str, ...], ...]] = Counter()
@@ -286,6 +285,17 @@ def since(*sides: Table, ancestor: Table, steps: Steps | None = None) -> TableSi
 
 
 OLD = {"p": {"a": "1", "b": "1"}, "q": {"a": "1", "b": "1"}}
+
+
+@pytest.mark.parametrize("most", [0, 1, 25])
+def test_what_is_derived_keeps_as_many_rows_as_were_asked_for(most: int) -> None:
+    rows: Table = {f"k{n:02}": {"a": "1"} for n in range(30)}
+    other: Table = {name: {"a": "2"} for name in rows}
+    asked: list[tuple[int, int]] = []
+    made = [Database(table, ("a",)) for table in (rows, other, rows)]
+    (line,) = compared(made, 2, 2, asked=asked, most=most).direct[0].rows
+    assert (0, 1) not in asked
+    assert (line["changed"], len(line["sample"])) == (30, most)
 
 
 def test_one_row_changed_by_two_sides_to_other_ends() -> None:

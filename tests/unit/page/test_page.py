@@ -17,12 +17,14 @@ from cowdb.controller.diff.page.render import page
 from cowdb.controller.diff.page.text import plain
 from tests.reports import (
     HOSTILE,
+    SQL,
     THREE_SIDES,
     TWO_SIDES,
     changed,
     hostile_report,
     part,
     report,
+    statement,
     whole,
 )
 from tests.unit.page.parsed import Parsed, parse
@@ -54,7 +56,10 @@ def reports(draw: st.DrawFn) -> Report:
             "columns": {column: 1}, "sample": sample}  # fmt: skip
     return report(
         sides=[one, two], schema=schema, rows=[rows], not_compared=[draw(TEXT)],
-        counts=[{"table": draw(TEXT), "counts": [1, 2], "exact": draw(st.booleans())}],
+        counts=[{"table": draw(TEXT), "counts": [1, 2], "exact": draw(st.booleans()),
+                 "method": draw(TEXT)}],
+        sql=[statement(draw(TEXT), draw(TEXT), draw(TEXT), reason=draw(TEXT), lock=draw(TEXT),
+                       long_lock=draw(st.booleans()), in_transaction=draw(st.booleans()))],
         method={draw(TEXT): "full-scan"},
     )  # fmt: skip
 
@@ -142,6 +147,9 @@ def texts(found: Report) -> Iterator[str]:
                     yield from flat([value])
     for line in found["counts"]:
         yield line["table"]
+    for entry in found.get("sql", []):
+        yield from (entry["statement"], entry["kind"], entry["name"], entry["reason"])
+        yield entry["lock"] if entry["statement"] and entry["long_lock"] else ""
     for rows in found["rows"]:
         yield rows["table"]
         yield from rows["key"]
@@ -217,6 +225,78 @@ def test_a_sample_says_how_much_it_is_of() -> None:
     assert "3 of 13 changes shown" in text  # two sides changed one row, one removed another
     assert "1 of 1 change" not in text
     assert "1 of 11 shown" in text
+
+
+def test_a_sample_says_the_way_to_more() -> None:
+    assert "3 of 1,015 shown (more: --sample N, up to 10,000)." in parse(page(TWO_SIDES, NOW)).text
+
+
+def many_rows(number: int) -> Report:
+    sample = [{"change": "added", "key": {"id": str(n)}, "row": {"id": str(n), "v": f"row-{n}"}}
+              for n in range(number)]  # fmt: skip
+    rows = {"table": "t", "side": "try-a", "key": ["id"], "added": number, "removed": 0,
+            "changed": 0, "columns": {}, "sample": sample}  # fmt: skip
+    return report(rows=[rows])
+
+
+def test_a_long_sample_comes_in_portions_that_are_closed_but_for_the_first() -> None:
+    parsed = parse(page(many_rows(450), NOW))
+    assert ids_are_unique(parsed)
+    portions = [item for item in parsed.named("details") if item.get("class") == "portion"]
+    assert len(portions) == 2
+    assert not any("open" in item for item in portions)
+    assert "Rows 401 to 450 of 450" in parsed.text
+    assert [f"row-{n}" for n in range(450)] == re.findall(r"\brow-\d+", parsed.text)
+    assert "of 450 shown" not in parsed.text
+    assert "portion" not in {item.get("class") for item in parse(page(many_rows(200), NOW))
+                             .named("details")}  # fmt: skip
+
+
+def test_versions_of_many_rows_come_in_portions() -> None:
+    line = {"table": "t", "key": ["id"], "sides": ["a", "b", "c"], "different": 201,
+            "patterns": [{"groups": [["a", "b"], ["c"]], "rows": 201}],
+            "sample": [{"key": {"id": str(n)},
+                        "groups": [{"sides": ["a", "b"], "values": {"v": "x"}},
+                                   {"sides": ["c"], "values": {"v": "y"}}]}
+                       for n in range(201)]}  # fmt: skip
+    found = report(sides=["a", "b", "c"], matrix={"schema": [], "counts": [], "rows": [line]})
+    assert "Rows 201 to 201 of 201" in parse(page(found, NOW)).text
+
+
+def test_an_empty_sample_still_says_how_many_rows_differ() -> None:
+    rows = {"table": "t", "side": "try-a", "key": ["id"], "added": 7, "removed": 0,
+            "changed": 0, "columns": {}, "sample": []}  # fmt: skip
+    assert "0 of 7 shown" in parse(page(report(rows=[rows]), NOW)).text
+
+
+def test_a_migration_is_told_with_its_marks_and_where_to_run_it() -> None:
+    parsed = assert_only_our_own(page(report(sql=SQL), NOW))
+    text = parsed.text
+    assert "3 statements to run on main@before-v2, in this order" in text
+    assert "it then has the schema of try-a" in text
+    for mark in ("loses data", "rewrites the table", "long lock (ACCESS EXCLUSIVE)",
+                 "before the transaction", "the column's values are lost",
+                 "other databases may need it"):  # fmt: skip
+        assert text.count(mark) == 1
+    assert text.index("ADD VALUE") < text.index("DROP COLUMN legacy_flag;") < text.index("TYPE num")
+    assert text.index("Not done") < text.index("old_app")
+
+
+def test_a_migration_is_there_only_where_it_was_asked_for() -> None:
+    assert "Migration" not in parse(page(TWO_SIDES, NOW)).text
+    text = parse(page(report(sql=[]), NOW)).text
+    assert "There is no statement to run on main@before-v2." in text
+
+
+def test_how_rows_were_counted_is_told_apart_from_how_they_were_read() -> None:
+    counts = [{"table": "public.kept", "counts": [1, 1], "exact": True,
+               "method": "unchanged-blocks"}]  # fmt: skip
+    how = parse(page(report(counts=counts, method={"public.read": "full-scan"}), NOW)).text
+    how = how[how.rindex("How it was read") :]
+    assert how.index("Numbers of rows") < how.index("public.kept") < how.index("public.read")
+    assert "which has been counted" in how
+    assert "Every row was read." in how
+    assert "Every row was counted." not in how
 
 
 def test_rows_are_in_the_order_of_their_keys() -> None:

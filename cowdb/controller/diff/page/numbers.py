@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cowdb.controller.diff.model import Change, Report, TableCounts
+from cowdb.controller.diff.model import METHODS, Change, Report, TableCounts
 
 SIGNS = {"added": "+", "removed": "\N{MINUS SIGN}", "changed": "~"}
 
@@ -116,12 +116,21 @@ def _delta(first: int | None, other: int | None) -> str:
 
 
 def methods(report: Report) -> list[tuple[str, list[str]]]:
-    """The tables that were read by each method, the cheapest first."""
-    order = ("unchanged-blocks", "changed-blocks", "full-scan")
-    found: dict[str, list[str]] = {name: [] for name in order}
-    for table, method in sorted(report["method"].items()):
+    """The tables whose rows were read by each method, the cheapest first."""
+    return _by_method(report["method"].items())
+
+
+def count_methods(report: Report) -> list[tuple[str, list[str]]]:
+    """The same of their numbers of rows; nothing for a report from before it said so."""
+    return _by_method((line["table"], line["method"])
+                      for line in report["counts"] if "method" in line)  # fmt: skip
+
+
+def _by_method(tables: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
+    found: dict[str, list[str]] = {name: [] for name in METHODS}
+    for table, method in sorted(tables):
         found.setdefault(method, []).append(table)
-    return [(name, tables) for name, tables in found.items() if tables]
+    return [(name, names) for name, names in found.items() if names]
 
 
 def many(number: int, noun: str) -> str:

@@ -14,11 +14,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from cowdb import __version__
-from cowdb.controller.diff.model import Report
+from cowdb.controller.diff.model import MOST_SAMPLE, Report
 from cowdb.controller.diff.page.matrix import agreements
+from cowdb.controller.diff.page.migration import migration
 from cowdb.controller.diff.page.numbers import (
     SIGNS,
     count_lines,
+    count_methods,
     duration,
     facts,
     many,
@@ -26,17 +28,23 @@ from cowdb.controller.diff.page.numbers import (
     verdict,
 )
 from cowdb.controller.diff.page.objects import schema_kinds
+from cowdb.controller.diff.page.portions import portions
 from cowdb.controller.diff.page.rows import row_tables
 from cowdb.controller.diff.page.since import since_told
 from cowdb.controller.diff.page.text import plain, shown
 
 _HERE = Path(__file__).parent / "template"
-_MEANING = {
+_OF_ROWS = {
     "unchanged-blocks": "No block differs, so no row does; nothing was read.",
     "changed-blocks": "Only rows in blocks that differ were read.",
     "full-scan": "Every row was read.",
 }
-_MORE = "; a report keeps no more of one table"
+_OF_COUNTS = {
+    "unchanged-blocks": "Not written since the common snapshot, which has been counted.",
+    "changed-blocks": "The common snapshot has been counted; only blocks written since were read.",
+    "full-scan": "Every row was counted.",
+}
+_MORE = f" (more: --sample N, up to {MOST_SAMPLE:,})"
 _MARK = (
     '<svg viewBox="0 0 16 16" width="18" height="18" aria-hidden="true" focusable="false">'
     '<path d="M4.5 2v12M4.5 5.5c0 3 7 1.5 7 5V14" fill="none" stroke="currentColor"'
@@ -95,9 +103,11 @@ def _values(report: Report) -> Mapping[str, Any]:
         "more": _MORE,
         "since": since,
         "matrix": agreements(report),
-        "methods": methods(report),
-        "meaning": _MEANING,
-        "reasons": fields.get("why_full_scan", {}),
+        "migration": migration(report),
+        "methods": [
+            ("Numbers of rows", _OF_COUNTS, count_methods(report), {}),
+            ("Rows", _OF_ROWS, methods(report), fields.get("why_full_scan", {})),
+        ],
         "renamed": fields.get("renamed", []),
     }
 
@@ -113,7 +123,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: dict[str, Callable[..., Any]] = {"shown": shown, "many": many, "duration": duration}
+    filters: dict[str, Callable[..., Any]] = {"shown": shown, "many": many, "duration": duration,
+                                             "portions": portions}  # fmt: skip
     environment.filters.update(filters)
     return environment
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import psycopg
 
-from cowdb.controller.diff.model import Method, RowChanges
+from cowdb.controller.diff.model import SAMPLE, Method, RowChanges
 from cowdb.controller.diff.rows import shape
 from cowdb.controller.diff.rows.blocks import compare_blocks, few_enough
 from cowdb.controller.diff.rows.digest import MovedError, Place, Ranges, whole
@@ -35,7 +35,6 @@ Where = Mapping[str, Ranges]
 
 T = TypeVar("T")
 
-SAMPLE = 20  # differences of each table that the report shows
 _COSTS: Sequence[Method] = ("unchanged-blocks", "changed-blocks", "full-scan")
 _NOTHING: Mapping[str, Ranges] = {}
 _AT_ONCE = 3  # tables; the lanes decide how many connections work for them
@@ -81,9 +80,10 @@ class Compared:
 
 def compare_rows(
     first: Instant, other: Instant, globs: Sequence[str], connections: Connections,
-    where: Where | None = None, watch: Watch = _ALL,
+    where: Where | None = None, watch: Watch = _ALL, most: int = SAMPLE,
 ) -> Compared:  # fmt: skip
-    """:param where: which blocks can differ, where the host can tell; None reads everything.
+    """:param most: how many differing rows of each table to keep.
+    :param where: which blocks can differ, where the host can tell; None reads everything.
     :raises ServerError: a side went away."""
     with Lanes(first, other, connections) as lanes:
         one, two = lanes.both(shape.read_shapes)
@@ -101,7 +101,7 @@ def compare_rows(
             and is_chosen(name, globs)
             and (watch.tables is None or name in watch.tables)
         ]
-        work = _Work(lanes, shapes, hashing, blocks, other.side.label, watch)
+        work = _Work(lanes, shapes, hashing, blocks, other.side.label, watch, most)
         plain = [name for name in shape.sequence(names, shapes[0]) if not work.parted(name)]
         for name in plain:
             work.note_lone_columns(name)
@@ -144,6 +144,7 @@ class _Work:
     blocks: Blocks | None
     side: str
     watch: Watch
+    most: int
     done: Compared = field(default_factory=Compared)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -222,7 +223,7 @@ class _Work:
         inside = sum(high - low for low, high in ranges)
         rows = inside * max(100, *(item.rows // max(1, item.pages) for item in shapes))
         return "changed-blocks", compare_blocks(
-            self.lanes, table, (places[0], places[1]), rows, self.hashing, SAMPLE
+            self.lanes, table, (places[0], places[1]), rows, self.hashing, self.most
         )
 
     def _found_in_parts(
@@ -249,7 +250,7 @@ class _Work:
             ])  # fmt: skip
             rows.append(sum(side[name].rows for name in names))
         return compare_table(self.lanes, table, (places[0], places[1]), max(rows), self.hashing,
-                             SAMPLE)  # fmt: skip
+                             self.most)  # fmt: skip
 
     def _common(self, name: str) -> shape.Common:
         return shape.common(name, self.shapes[0][name], self.shapes[1][name])

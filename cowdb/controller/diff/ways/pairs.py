@@ -6,8 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
-from cowdb.controller.diff.model import Against, Method, ObjectKey, TableGroups, TableSince
-from cowdb.controller.diff.rows.compare import SAMPLE, Compared, Watch
+from cowdb.controller.diff.model import (
+    SAMPLE,
+    Against,
+    Method,
+    ObjectKey,
+    TableGroups,
+    TableSince,
+)
+from cowdb.controller.diff.rows.compare import Compared, Watch
 from cowdb.controller.diff.rows.merge import Told
 from cowdb.controller.diff.rows.shape import Shape
 from cowdb.controller.diff.scope import name_parts
@@ -69,9 +76,11 @@ class Ways:
 
 
 def compare_all(
-    ways: Ways, shapes: Sequence[Mapping[str, Shape]], globs: Sequence[str], pair: ComparePair
-) -> AllRows:
-    """:param shapes: of each side, and of the ancestor."""
+    ways: Ways, shapes: Sequence[Mapping[str, Shape]], globs: Sequence[str], pair: ComparePair,
+    most: int = SAMPLE,
+) -> AllRows:  # fmt: skip
+    """:param shapes: of each side, and of the ancestor.
+    :param most: how many rows of each table a sample holds."""
     done = AllRows()
     if not ways.many:
         done.direct = [pair(0, rank, Watch()) for rank in range(1, len(ways.labels))]
@@ -92,7 +101,7 @@ def compare_all(
                       if {0, rank} <= plan.holders and (name, rank) not in derived}  # fmt: skip
             watch = Watch(wanted, dict(_told(recorder, plans, 0, rank)))
             done.direct.append(pair(0, rank, watch) if wanted else Compared())
-        _tell(ways, plans, derived, recorder, done)
+        _tell(ways, plans, derived, recorder, done, most)
     done.inner = inner_tables({line["table"] for line in done.since if line["key"]}, shapes)
     return done
 
@@ -126,7 +135,7 @@ def _further(plans: Iterable[Plan], sides: int) -> list[tuple[Rank, Rank]]:
 
 def _tell(
     ways: Ways, plans: Mapping[str, Plan], derived: set[tuple[str, Rank]], recorder: Recorder,
-    done: AllRows,
+    done: AllRows, most: int,
 ) -> None:  # fmt: skip
     failed = _failed(done, derived)
     altered = altered_columns(ways)
@@ -136,9 +145,9 @@ def _tell(
             continue
         readers = Readers(
             plan,
-            Matrix(plan, ways.labels, SAMPLE),
-            _history(ways, plan, altered),
-            [Derived(plan, rank, SAMPLE) if (table, rank) in derived else None
+            Matrix(plan, ways.labels, most),
+            _history(ways, plan, altered, most),
+            [Derived(plan, rank, most) if (table, rank) in derived else None
              for rank in range(1, len(ways.labels))],
         )  # fmt: skip
         readers.read(rows)
@@ -164,12 +173,12 @@ def _failed(done: AllRows, derived: set[tuple[str, Rank]]) -> set[str]:
 
 
 def _history(
-    ways: Ways, plan: Plan, altered: Mapping[tuple[str, ...], Altered]
+    ways: Ways, plan: Plan, altered: Mapping[tuple[str, ...], Altered], most: int
 ) -> TableHistory | None:
     if ways.ancestor is None:
         return None
     mine = altered.get(tuple(name_parts(plan.table)), {})
-    return TableHistory(plan, ways.labels, ways.ancestor, mine, SAMPLE)
+    return TableHistory(plan, ways.labels, ways.ancestor, mine, most)
 
 
 @dataclass(frozen=True)

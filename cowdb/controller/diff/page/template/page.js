@@ -52,7 +52,7 @@
   const links = all('nav .to').map((element) => ({
     element, target: document.getElementById(element.querySelector('a').hash.slice(1)),
   }));
-  const groups = [...all('.grid'), ...all('.counts'), ...all('.card'), ...all('.kind'), ...all('.group:has(.item)')];
+  const groups = [...all('.grid'), ...all('.portion'), ...all('.counts'), ...all('.card'), ...all('.kind'), ...all('.group:has(.item)')];
   const nothing = one('.nothing');
   const has = (words, where) => words.every((word) => where.includes(word));
 
@@ -84,6 +84,7 @@
     for (const group of groups) group.hidden = filtering && !group.querySelector('.item:not([hidden]), .rec:not([hidden])');
     for (const link of links) link.element.hidden = Boolean(link.target && link.target.hidden);
     for (const details of all('.equal')) details.open = words.length > 0;
+    for (const details of all('.portion')) details.open = filtering;
     hits.textContent = filtering ? count(shown, items.length, 'entries') : '';
     nothing.hidden = !filtering || shown > 0;
     highlight(words);
