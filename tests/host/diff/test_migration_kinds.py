@@ -55,11 +55,13 @@ def _of(conn: Connection) -> list[Case]:
 
 
 def _has_icu(conn: Connection) -> bool:
-    return conn.execute("SELECT FROM pg_collation WHERE collprovider = 'i' LIMIT 1").rowcount > 0
+    return (
+        conn.execute("SELECT FROM pg_collation WHERE collname LIKE '%-x-icu' LIMIT 1").rowcount > 0
+    )
 
 
 def _goes_alone(single: Case) -> bool:
-    said = f"{single.before};{single.alter}"
+    said = ";".join((single.before, single.alter, *single.expected))
     return any(word in said for word in ALONE) or not is_contained(single)
 
 
