@@ -58,6 +58,8 @@ class Side:
     dsn: str = field(repr=False)
     branch: str | None = None
     """The branch's name, where the host's agent knows this database as one."""
+    held: bool = False
+    """It is a source that cowdb holds and runs."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ def side_of(connect: Connect, name: str, stack: ExitStack, report: Report) -> Si
     if ref.snapshot is not None:
         branch = stack.enter_context(throw_away(connect, name, "diff", hidden=True, report=report))
         return Side(name, branch["dsn"], branch["name"])
+    held = False
     with connect() as client:
         try:
             found_branch = client.branches.show(name)
@@ -42,9 +43,10 @@ def side_of(connect: Connect, name: str, stack: ExitStack, report: Report) -> Si
         except NotFoundError:
             found = client.sources.show(name)
             dsn, state, branch_name = found["dsn"], found["state"], None
+            held = found["kind"] == "managed"
     if dsn is None or state != "running":
         raise ConflictError(f"{name!r} is {state}", hint=f"cowdb branch start {name}")
-    return Side(name, dsn, branch_name)
+    return Side(name, dsn, branch_name, held)
 
 
 def is_url(name: str) -> bool:

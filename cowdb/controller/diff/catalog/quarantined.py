@@ -1,8 +1,9 @@
-"""What cowdb itself changes in a branch, which is no difference that anybody made.
+"""What cowdb itself changes in a server of its own, which is no difference that anybody made.
 
 A branch's subscriptions cannot connect, its superuser may log in with a password of its own, and
-its tablespaces lie in its own tree. Two branches are alike in all of that. A branch and another
-server are not: there these properties are left out, and a note says so.
+its tablespaces lie in its own tree. A source that cowdb holds has such a superuser, too. Two
+branches are alike in all of that. A branch and another server are not, nor a held source and a
+server that is not cowdb's: there these properties are left out, and a note says so.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections.abc import Sequence
 from cowdb.controller.diff.model import Described, Schema, Side
 
 NOTE = (
-    "what cowdb sets on a branch itself: connection, slot and state of subscriptions, places of"
-    " tablespaces, and its superuser's login, password and validity"
+    "what cowdb itself sets on a server of its own: connection, slot and state of subscriptions,"
+    " places of tablespaces, and its superuser's login, password and validity"
 )
 
 _OWN = {
@@ -24,8 +25,8 @@ _OWN_OF_SUPERUSER = frozenset({"login", "password", "valid_until"})
 
 
 def apart(sides: Sequence[Side]) -> bool:
-    """Whether a branch is compared with something that is none."""
-    return len({side.branch is None for side in sides}) > 1
+    """Whether a server is compared with one that cowdb has set up otherwise."""
+    return len({(side.branch is None, side.held) for side in sides}) > 1
 
 
 def without_own(schema: Schema) -> Schema:
