@@ -66,8 +66,8 @@ def play(host: AgentHost, source: str, seed: int, major: int, score: Score) -> l
     game = _Game(host, source, plan, score)
     with contextlib.ExitStack() as stack:
         stack.callback(game.close)
-        game.base()
         try:
+            game.base()
             game.branches()
         except ServerError as error:
             # Postgres's own: see Sessions._flush_aborts, which keeps most of it away.
