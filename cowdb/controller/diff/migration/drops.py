@@ -8,7 +8,7 @@ from cowdb.controller.diff.migration import tables
 from cowdb.controller.diff.migration.columns import drop_default
 from cowdb.controller.diff.migration.common import leave_extension, listed
 from cowdb.controller.diff.migration.kinds import KINDS, left_alone
-from cowdb.controller.diff.migration.order import ordered, without_circles
+from cowdb.controller.diff.migration.order import needs_of, ordered
 from cowdb.controller.diff.migration.ranks import rank
 from cowdb.controller.diff.migration.sequences import is_identity
 from cowdb.controller.diff.migration.statement import EXCLUSIVE, Statement, about, undone
@@ -25,12 +25,7 @@ class Drops:
     def __init__(self, world: World) -> None:
         self._world = world
         facts = world.a
-        needs: dict[ObjectKey, set[ObjectKey]] = {
-            key: set(described.inside) for key, described in facts.schema.items()
-        }
-        for key, edges in facts.edges.items():
-            needs.setdefault(key, set()).update(edges)
-        without_circles(facts, needs)
+        needs = needs_of(facts)
         self._order = ordered(needs, needs, lambda key: rank(facts, key))[::-1]
         self._users: dict[ObjectKey, set[ObjectKey]] = {}
         for key, edges in facts.edges.items():

@@ -9,7 +9,7 @@ from cowdb.controller.diff.migration.columns import set_default
 from cowdb.controller.diff.migration.common import join_extension, listed
 from cowdb.controller.diff.migration.decide import known_changes
 from cowdb.controller.diff.migration.kinds import KINDS, left_alone
-from cowdb.controller.diff.migration.order import ordered, without_circles
+from cowdb.controller.diff.migration.order import needs_of, ordered
 from cowdb.controller.diff.migration.ranks import rank
 from cowdb.controller.diff.migration.sequences import is_identity, owned_by, position
 from cowdb.controller.diff.migration.statement import EXCLUSIVE, Statement, about, undone
@@ -57,12 +57,7 @@ class Makes:
     def _needs(self) -> dict[ObjectKey, set[ObjectKey]]:
         world = self._world
         facts = world.b
-        needs: dict[ObjectKey, set[ObjectKey]] = {
-            key: set(described.inside) for key, described in facts.schema.items()
-        }
-        for key, edges in facts.edges.items():
-            needs.setdefault(key, set()).update(edges)
-        without_circles(facts, needs)
+        needs = needs_of(facts)
         for key in facts.schema:
             if key.kind == "sequence" and not is_identity(world, key, "b"):
                 needs[key] = {need for need in needs[key] if need.kind not in ("column", "table")}

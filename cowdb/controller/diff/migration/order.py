@@ -67,7 +67,18 @@ def _in_a_circle(
     return min(path[path.index(node) :], key=place_of.__getitem__)
 
 
-def without_circles(facts: Facts, needs: dict[ObjectKey, set[ObjectKey]]) -> None:
+def needs_of(facts: Facts) -> dict[ObjectKey, set[ObjectKey]]:
+    """What each object of a side lies in or depends on."""
+    needs: dict[ObjectKey, set[ObjectKey]] = {
+        key: set(described.inside) for key, described in facts.schema.items()
+    }
+    for key, edges in facts.edges.items():
+        needs.setdefault(key, set()).update(edges)
+    _break_circles(facts, needs)
+    return needs
+
+
+def _break_circles(facts: Facts, needs: dict[ObjectKey, set[ObjectKey]]) -> None:
     """A base type needs its functions, and they need it: as a shell, which comes before."""
     for key, edges in facts.edges.items():
         if key.kind in ("base type", "range type"):
