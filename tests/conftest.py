@@ -22,8 +22,10 @@ def _bindirs() -> list[str]:
 
 
 def pytest_configure() -> None:
-    """A run in the background of a shell ignores SIGINT, and its children would inherit that."""
+    """A run in the background of a shell ignores SIGINT, and its children would inherit that.
+    One that is told to end takes down what its fixtures made, as after Ctrl-C."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_report_header() -> list[str]:
