@@ -271,17 +271,26 @@ def _measure_reladiff(bench: Bench, cell: Cell, dsns: list[str]) -> None:
     conditions = bench.kept.conditions
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+
+        def run(split: tuple[int, int]) -> peers.Run:
+            done, found = peers.reladiff(program, dsns, split, cell.changes, folder)
+            if found < cell.changes:
+                conditions.setdefault("reladiff_missed", []).append(
+                    [cell.label, *split, cell.changes - found]
+                )
+            return done
+
         if "reladiff_split" not in conditions:
             tried = {}
             for split in peers.SPLITS:
-                tried[split] = peers.reladiff(program, dsns, split, cell.changes, folder).ms
+                tried[split] = run(split).ms
                 bench.say(f"{cell.label}: reladiff, split {split}: {tried[split] / 1000:.1f} s")
             conditions["reladiff_split"] = min(tried, key=lambda split: tried[split])
             conditions["reladiff_tried_ms"] = [[*split, ms] for split, ms in tried.items()]
         split = tuple(conditions["reladiff_split"])
 
         def once() -> float:
-            done = peers.reladiff(program, dsns, (split[0], split[1]), cell.changes, folder)
+            done = run((split[0], split[1]))
             peak = bench.kept.cells[cell.label]["peak_bytes"]
             peak[peers.RELADIFF] = max(done.peak, peak.get(peers.RELADIFF, 0))
             return done.ms

@@ -107,8 +107,12 @@ def install_reladiff() -> Path:
 
 def reladiff(
     program: Path, dsns: Sequence[str], split: tuple[int, int], expected: int, folder: Path
-) -> Run:
-    """:param expected: how many rows differ; it prints the old and the new of each."""
+) -> tuple[Run, int]:
+    """The run, and how many of the rows it found.
+
+    :param expected: how many rows differ; it prints the old and the new of each.
+    :raises RuntimeError: it failed, or found what does not differ. What it misses is its caller's
+        to tell: with short segments it now and then prints fewer than there are."""
     plain, passwords = without_passwords(dsns, folder)
     segments, threshold = split
     done = timed(
@@ -118,9 +122,9 @@ def reladiff(
         {**os.environ, **passwords},
     )  # fmt: skip
     keys = _keys(done.out)
-    if done.status or len(keys) != expected:
+    if done.status or len(keys) > expected:
         raise RuntimeError(f"reladiff found {len(keys)} of {expected}: {done.error[-500:]}")
-    return done
+    return done, len(keys)
 
 
 def _keys(out: str) -> set[str]:
