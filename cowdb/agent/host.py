@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cowdb.agent.engines.postgres.control import Control
+from cowdb.agent.engines.postgres.controlfile import Control
 from cowdb.agent.processes import Children
 from cowdb.agent.secrets import Keyring
 from cowdb.agent.storage.protocol import Pool
