@@ -22,9 +22,9 @@ from cowdb.agent.storage import subvolume
 from cowdb.agent.storage.btrfs_tree import filesystem_of, written_bytes
 from cowdb.agent.storage.changed import changed_ranges
 from cowdb.agent.storage.directory import TREE, Layout, Record
-from cowdb.agent.storage.fiemap import own_bytes_beneath
+from cowdb.agent.storage.fiemap import is_inline, own_bytes_beneath
 from cowdb.agent.storage.filepairs import opened_directory
-from cowdb.agent.storage.kernel import syncfs, translated
+from cowdb.agent.storage.kernel import syncfs, translated, write_back
 from cowdb.agent.storage.origin import refuse_holes, resolved
 from cowdb.agent.storage.protocol import (
     ChangedRange,
@@ -52,7 +52,9 @@ class BtrfsPool:
     def __init__(self, root: Path, pool: str) -> None:
         """:param root: POOL; :param pool: the id that `.cowdb-pool` must show."""
         self.root = root
-        self._layout = Layout(root, pool, remove_content=_remove_content, is_frozen=_is_frozen)
+        self._layout = Layout(
+            root, pool, remove_content=_remove_content, is_frozen=_is_frozen, keep_mark=_keep_mark
+        )
 
     @property
     def volumes(self) -> Path:
@@ -158,6 +160,17 @@ class BtrfsPool:
                 refuse_holes(path)
         parts = [Part(path, _inside(there, root)) for path, there in zip(paths, real, strict=True)]
         return Enclosure(root, tuple(parts))
+
+
+def _keep_mark(fd: int) -> None:
+    """Make a small file part of the running transaction, which the snapshot that follows commits.
+
+    As part of a tree the content comes to disk with the names that lead to it, or not at all. To
+    flush the disk for it beforehand would cost as much as the snapshot itself.
+    """
+    write_back(fd)
+    if not is_inline(fd):  # too large, or mounted with max_inline=0
+        os.fsync(fd)
 
 
 def _born(fd: int) -> int:
