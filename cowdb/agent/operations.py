@@ -4,7 +4,7 @@ prepare(tx)  checks the request, changes the records, returns the intent; one tr
              with the journal's entry
 steps        effects, in order; a failure undoes those that began, newest first
 commit(tx)   the records as they are now; one transaction with "committed"
-cleanup      effects that only go forward
+cleanup      effects that only go forward; without any, "committed" is "done"
 complete(tx) what was to be removed goes, one transaction with "done"; after an undo
 restore(tx)  the records as they were before, one transaction with "undone"
 """
@@ -113,7 +113,10 @@ class Operations:
         try:
             _say(operation, "begun", caller=caller)
             self._forward(operation, commit, attempt)
-            self.clean_up(operation, attempt)
+            if operation.plan.cleanup:
+                self.clean_up(operation, attempt)
+            else:
+                _say(operation, "done")
         finally:
             self._at_work.discard(operation.id)
 
@@ -130,7 +133,10 @@ class Operations:
                 self._do(step, attempt)
             with self.store.transaction() as tx:
                 commit(tx, attempt)
-                journal.mark(tx, operation, "committed")
+                if operation.plan.cleanup:
+                    journal.mark(tx, operation, "committed")
+                else:
+                    _finish(tx, operation)
         except BaseException as error:
             self.take_back(operation, begun, attempt, _reason(error))
             raise
@@ -170,8 +176,7 @@ class Operations:
         for step in operation.plan.cleanup:
             self._do(step, attempt)
         with self.store.transaction() as tx:
-            complete(tx, operation.subject)
-            journal.mark(tx, operation, "done")
+            _finish(tx, operation)
         _say(operation, "done")
 
     def resume(self, subject: str) -> None:
@@ -186,6 +191,11 @@ class Operations:
             mine = operation.subject == subject and operation.state == "committed"
             if mine and not self.at_work(operation):
                 self.clean_up(operation, Attempt())
+
+
+def _finish(tx: Transaction, operation: Operation) -> None:
+    complete(tx, operation.subject)
+    journal.mark(tx, operation, "done")
 
 
 def complete(tx: Transaction, subject: str) -> None:

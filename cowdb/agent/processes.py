@@ -14,6 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from operator import ne
 from pathlib import Path
 
 from cowdb.errors import ServerError
@@ -107,20 +108,35 @@ def working_in(directory: Path, uid: int | None = None) -> list[int]:
 
     :param uid: only processes of this user: somebody's shell may stand there, too.
     """
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                if uid is not None and entry.stat().st_uid != uid:
-                    continue
-                if os.readlink(entry / "cwd") == str(directory) or _names(entry, directory):  # noqa: PTH115
-                    found.append(int(entry.name))
+    place, found = str(directory), []
+    proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # One of a thousand servers has six thousand processes beside it: one call for each.
+        for name in os.listdir(proc):  # noqa: PTH208  (a descriptor)
+            if name.isdigit():
+                with contextlib.suppress(OSError):
+                    here = os.readlink(f"{name}/cwd", dir_fd=proc)
+                    if here != place and _beside(here, place):
+                        continue
+                    if uid is not None and os.stat(name, dir_fd=proc).st_uid != uid:
+                        continue
+                    if here == place or _names(name, directory):
+                        found.append(int(name))
+    finally:
+        os.close(proc)
     return found
 
 
-def _names(entry: Path, directory: Path) -> bool:
+def _beside(one: str, other: str) -> bool:
+    """Whether two paths differ in one component only: the same directory of two volumes."""
+    here, there = one.split("/"), other.split("/")
+    return len(here) == len(there) and sum(map(ne, here, there)) == 1
+
+
+def _names(pid: str, directory: Path) -> bool:
     """Whether a process of the directory's owner has it as an argument; root's `du` does not
     count."""
+    entry = Path("/proc", pid)
     words = (entry / "cmdline").read_bytes().split(b"\0")
     return os.fsencode(directory) in words and entry.stat().st_uid == directory.stat().st_uid
 
@@ -179,7 +195,7 @@ def _await_standstill(pids: list[int], deadline: float) -> None:
     while moving := [pid for pid in pids if (stat := _stat(pid)) and stat[_STATE] not in "TtZX"]:
         if time.monotonic() > deadline:
             raise ServerError(f"process {moving[0]} of the server could not be paused")
-        time.sleep(0.0005)  # the kernel has no event for "has stopped" for other people's children
+        time.sleep(0.0001)  # the kernel has no event for "has stopped" for other people's children
 
 
 def resume(process: Process) -> None:

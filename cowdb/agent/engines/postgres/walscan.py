@@ -51,7 +51,7 @@ def surely_no_tablespace(datadir: Path, redo: str, timeline: int) -> bool:
     try:
         with Beneath(datadir) as directory, directory.directory("pg_wal") as wal:
             pages = _pages(wal, position, timeline)
-            return not any(_looks_like_one(page, address) for address, page in pages)
+            return not any(_looks_like_one(page, address, position) for address, page in pages)
     except (CowdbError, OSError, struct.error, _UnknownError):
         return False
 
@@ -98,12 +98,13 @@ def _segment(number: int, timeline: int, size: int) -> str:
     return f"{timeline:08X}{number // each:08X}{number % each:08X}"
 
 
-def _looks_like_one(page: bytes, address: int) -> bool:
+def _looks_like_one(page: bytes, address: int, since: int) -> bool:
+    """:param since: what begins before is not replayed."""
     for found in _LIKELY.finditer(page):
         place = found.start()
-        if place % 8:
-            continue
         begin = place - _RECORD.size
+        if place % 8 or address + place < since:
+            continue
         if begin < _PAGE.size:  # its head may be on the page before
             return True
         length, _, before = _RECORD.unpack_from(page, begin)
