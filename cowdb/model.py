@@ -93,6 +93,7 @@ class SnapshotRecord:
         source: the data directory, then pg_wal and the tablespaces when they lie elsewhere.
     :param origin: the volume that it is a snapshot of; empty for an attached source's.
     :param settled: id of the settled volume, once there is one.
+    :param freeze: its rows are frozen there.
     :param removed: the reference that it had until it was removed while branches came from it; such
         a record is implicit, has no volume, and goes with the last of those. Else empty."""
 
@@ -117,6 +118,7 @@ class SnapshotRecord:
     parts: tuple[tuple[str, str], ...] = ()
     origin: str = ""
     settled: str | None = None
+    freeze: bool = False
     removed: str = ""
     quarantined: tuple[str, ...] = ()
     owner_uid: int

@@ -10,6 +10,7 @@ from typing import Literal, TypedDict
 
 Mode = Literal["online", "checkpoint", "stop"]
 SourceKind = Literal["attached", "managed"]
+Durability = Literal["fast", "full"]
 ServerState = Literal[
     "creating", "loading", "running", "stopped", "crashed", "resetting", "deleting"
 ]
@@ -45,6 +46,8 @@ class SnapshotInfo(TypedDict):
     ref: str
     mode: Mode
     settled: bool
+    frozen: bool
+    """Settled, and reading rows in a branch of it dirties no block."""
     lsn: str
     timeline: int
     system_identifier: str
@@ -79,6 +82,8 @@ class BranchInfo(TypedDict):
     created_at: str
     expires_at: str | None
     protected: bool
+    durability: Durability
+    """What outlives the host: "full", all that was committed; "fast", nothing is promised."""
     owner: str
     used_bytes: int | None
     quarantined: list[str]

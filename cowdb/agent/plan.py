@@ -15,6 +15,7 @@ from cowdb.agent.steps import (
     CreateVolume,
     DestroyVolume,
     Foreign,
+    FreezeRows,
     FreezeVolume,
     InitCluster,
     MakeRooms,
@@ -26,7 +27,7 @@ from cowdb.agent.steps import (
     RemoveRooms,
     RemoveSettings,
     ResumeServer,
-    SealServer,
+    Seal,
     Server,
     SnapshotSource,
     SnapshotVolume,
@@ -60,8 +61,7 @@ def create_branch(branch: BranchRecord, snapshot: SnapshotRecord) -> Plan:
         steps=(
             *_fresh_copy(server, snapshot, marks.of_branch(branch, raw=not snapshot.settled)),
             MakeRooms(server=server),
-            StartServer(server=server),
-            SealServer(server=server, sever=snapshot.settled is None),
+            StartServer(server=server, seal=Seal(sever=snapshot.settled is None)),
         )
     )
 
@@ -97,8 +97,7 @@ def reset_branch(
         steps=(
             *_fresh_copy(new, snapshot, mark),
             StopServer(server=old, immediate=True, restart=running),
-            StartServer(server=new),
-            SealServer(server=new, sever=snapshot.settled is None),
+            StartServer(server=new, seal=Seal(sever=snapshot.settled is None)),
         ),
         cleanup=(DestroyVolume(pool=old.cluster.pool, volume=old.cluster.volume),),
     )
@@ -177,8 +176,8 @@ def snapshot_attached(snapshot: SnapshotRecord, record: SourceRecord) -> Plan:
 
 
 def settle(snapshot: SnapshotRecord, settled: str) -> Plan:
-    """A scratch clone recovers, loses its wires and shuts down cleanly; frozen, it is what
-    branches are cloned from. The original stays."""
+    """A scratch clone recovers, loses its wires, has its rows frozen where that is wanted, and
+    shuts down cleanly; read-only, it is what branches are cloned from. The original stays."""
     server = Server(
         name=f"{snapshot.parent_name}@{snapshot.name}",
         cluster=settling_cluster(snapshot, settled),
@@ -195,8 +194,8 @@ def settle(snapshot: SnapshotRecord, settled: str) -> Plan:
             ),
             Quarantine(server=server, parts=snapshot.parts, settings_of=snapshot.id),
             MakeRooms(server=server),
-            StartServer(server=server),
-            SealServer(server=server),
+            StartServer(server=server, seal=Seal()),
+            *((FreezeRows(server=server),) if snapshot.freeze else ()),
             StopServer(server=server),
             FreezeVolume(pool=snapshot.pool, volume=settled),
         ),
@@ -243,8 +242,7 @@ def create_managed(source: SourceRecord) -> Plan:
             _source_volume(source),
             InitCluster(server=server),
             MakeRooms(server=server),
-            StartServer(server=server),
-            SealServer(server=server, sever=False),
+            StartServer(server=server, seal=Seal(sever=False)),
             CreateDatabase(server=server),
         )
     )
@@ -269,8 +267,7 @@ def copy_managed(
                 settings_of=source.id,
             ),
             MakeRooms(server=server),
-            StartServer(server=server),
-            SealServer(server=server),
+            StartServer(server=server, seal=Seal()),
         ),
         cleanup=(RemoveSettings(id=source.id),),
     )

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from cowdb.wire import Mode
+from cowdb.wire import Durability, Mode
 
 Name = Annotated[str, msgspec.Meta(max_length=200)]
 RelationFile = Annotated[str, msgspec.Meta(pattern=r"^base/[0-9]{1,10}/[0-9]{1,10}$")]
@@ -54,22 +54,27 @@ class AddSource(Request, frozen=True, kw_only=True):
 
 
 class CreateSnapshot(Request, frozen=True, kw_only=True):
-    """:param settle: wait until branches of it start without recovery."""
+    """:param settle: wait until branches of it start without recovery.
+    :param freeze: settle it with its rows frozen."""
 
     ref: Name
     mode: Mode = "checkpoint"
     settle: bool = False
+    freeze: bool = False
     protected: bool = False
 
 
 class CreateBranch(Request, frozen=True, kw_only=True):
-    """:param origin: a snapshot, or a bare source or branch."""
+    """:param origin: a snapshot, or a bare source or branch.
+    :param durability: "fast" runs without fsync; "full" keeps what was committed when the host
+        goes down."""
 
     name: Name
     origin: Name
     port: int | None = None
     ttl_seconds: Seconds | None = None
     hidden: bool = False
+    durability: Durability = "fast"
 
 
 class Changes(Request, frozen=True, kw_only=True):

@@ -156,28 +156,45 @@ class BaseBackup(Step, frozen=True, kw_only=True):
         return f"pg_basebackup into {self.server.name}"
 
 
-class StartServer(Step, frozen=True, kw_only=True):
-    """:param again: it ran before the operation, so undoing this step lets it run."""
-
-    server: Server
-    again: bool = False
-
-    def describe(self) -> str:
-        where = "privately" if self.server.private else f"on port {self.server.cluster.port}"
-        return f"start {self.server.name} {where}"
-
-
-class SealServer(Step, frozen=True, kw_only=True):
+class Seal(msgspec.Struct, frozen=True, kw_only=True):
     """The part of the quarantine that needs SQL, and the server's own password.
 
     :param sever: subscriptions may still point at their publishers.
     """
+
+    sever: bool = True
+
+
+class StartServer(Step, frozen=True, kw_only=True):
+    """:param again: it ran before the operation, so undoing this step lets it run.
+    :param seal: what its first query does."""
+
+    server: Server
+    again: bool = False
+    seal: Seal | None = None
+
+    def describe(self) -> str:
+        where = "privately" if self.server.private else f"on port {self.server.cluster.port}"
+        return f"start {'and seal ' if self.seal else ''}{self.server.name} {where}"
+
+
+class SealServer(Step, frozen=True, kw_only=True):
+    """What `Seal` is, done to a server that runs."""
 
     server: Server
     sever: bool = True
 
     def describe(self) -> str:
         return f"seal {self.server.name}"
+
+
+class FreezeRows(Step, frozen=True, kw_only=True):
+    """Freeze every row, so that reading them in a clone writes nothing."""
+
+    server: Server
+
+    def describe(self) -> str:
+        return f"freeze the rows of {self.server.name}"
 
 
 class CreateDatabase(Step, frozen=True, kw_only=True):
@@ -293,6 +310,7 @@ AnyStep = (
     | BaseBackup
     | StartServer
     | SealServer
+    | FreezeRows
     | CreateDatabase
     | StopServer
     | Checkpoint

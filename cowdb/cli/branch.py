@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import click
 
 from cowdb.cli.output import (
@@ -17,11 +19,12 @@ from cowdb.cli.output import (
     table,
 )
 from cowdb.units import parse_duration, size_text
-from cowdb.wire import BranchInfo
+from cowdb.wire import BranchInfo, Durability
 
 _CODES = "0 success, 1 failure, 2 usage, 4 not found, 5 conflict, 6 no agent, 7 not permitted"
 _CARD = ("name", "state", "dsn", "snapshot", "removed_snapshot", "source", "datadir", "pg_version",
-         "owner", "created_at", "expires_at", "protected", "used", "quarantined")  # fmt: skip
+         "owner", "created_at", "expires_at", "protected", "durability", "used",
+         "quarantined")  # fmt: skip
 
 
 @click.group()
@@ -32,7 +35,8 @@ def branch() -> None:
 @branch.command(
     epilog=epilog(
         "cowdb branch create try-a --from main@before-v2\n"
-        "cowdb branch create pr-42 --from main --ttl 2h",
+        "cowdb branch create pr-42 --from main --ttl 2h\n"
+        "cowdb branch create kept --from main@before-v2 --durability full",
         _CODES,
     )
 )
@@ -41,11 +45,17 @@ def branch() -> None:
               help="A snapshot, or a bare source or branch, of which one is taken.")  # fmt: skip
 @click.option("--port", type=int, help="This port instead of a free one.")
 @click.option("--ttl", metavar="TIME", help="Remove it after this time, such as 2h.")
+@click.option("--durability", type=click.Choice(["fast", "full"]), default="fast",
+              show_default=True,
+              help="fast: no waiting for the disk; what was committed outlives a killed server, "
+              "but not a host that goes down: the branch has to be reset then. full: it outlives "
+              "both, at an fsync for each commit.")  # fmt: skip
 @dry_option
 @json_option
 def create(
-    name: str, origin: str, port: int | None, ttl: str | None, dry_run: bool, as_json: bool
-) -> None:
+    name: str, origin: str, port: int | None, ttl: str | None, durability: str, dry_run: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Make a branch; it answers queries when this returns."""
     seconds = parse_duration(ttl) if ttl else None
     if dry_run:
@@ -53,7 +63,10 @@ def create(
             print_plan(agent.plans.branch(name, origin, port), as_json)
         return
     with client() as agent, Progress(shown=not as_json) as report:
-        made = agent.branches.create(name, origin, port=port, ttl_seconds=seconds, report=report)
+        made = agent.branches.create(
+            name, origin, port=port, ttl_seconds=seconds, durability=cast(Durability, durability),
+            report=report,
+        )  # fmt: skip
     if as_json:
         print_json(made)
         return

@@ -11,6 +11,7 @@ from cowdb.wire import (
     AncestorInfo,
     BranchInfo,
     ChangesInfo,
+    Durability,
     Finding,
     Mode,
     OperationInfo,
@@ -179,11 +180,13 @@ class Snapshots:
         self._call = transport.call
 
     def create(
-        self, ref: str, *, mode: Mode = "checkpoint", settle: bool = False,
+        self, ref: str, *, mode: Mode = "checkpoint", settle: bool = False, freeze: bool = False,
         protected: bool = False, report: Report = quiet,
     ) -> SnapshotInfo:  # fmt: skip
-        """:param settle: wait until branches of it start without recovery."""
+        """:param settle: wait until branches of it start without recovery.
+        :param freeze: settle it with its rows frozen, so that reading them dirties no block."""
         body = {"ref": ref, "mode": mode, "settle": settle, "protected": protected}
+        body |= {"freeze": True} if freeze else {}
         return cast(SnapshotInfo, self._call("POST", _path("snapshots"), body, report))
 
     def list(self, *, sizes: bool = False) -> list[SnapshotInfo]:
@@ -209,10 +212,12 @@ class Branches:
 
     def create(
         self, name: str, origin: str, *, port: int | None = None, ttl_seconds: int | None = None,
-        hidden: bool = False, report: Report = quiet,
+        hidden: bool = False, durability: Durability | None = None, report: Report = quiet,
     ) -> BranchInfo:  # fmt: skip
-        """:param origin: a snapshot, or a bare source or branch, of which one is taken."""
-        body = _given(name=name, origin=origin, port=port, ttl_seconds=ttl_seconds, hidden=hidden)
+        """:param origin: a snapshot, or a bare source or branch, of which one is taken.
+        :param durability: "fast" (the default) or "full", see docs/security.md."""
+        body = _given(name=name, origin=origin, port=port, ttl_seconds=ttl_seconds, hidden=hidden,
+                      durability=durability)  # fmt: skip
         return cast(BranchInfo, self._call("POST", _path("branches"), body, report))
 
     def list(self, *, sizes: bool = False) -> list[BranchInfo]:

@@ -17,6 +17,7 @@ from cowdb.agent.steps import (
     CreateVolume,
     DestroyVolume,
     Foreign,
+    FreezeRows,
     FreezeVolume,
     InitCluster,
     MakeRooms,
@@ -28,7 +29,7 @@ from cowdb.agent.steps import (
     RemoveRooms,
     RemoveSettings,
     ResumeServer,
-    SealServer,
+    Seal,
     Server,
     SnapshotSource,
     SnapshotVolume,
@@ -56,8 +57,7 @@ def test_a_branch_of_a_settled_snapshot() -> None:
         steps=(
             clone("se-1", "br-1"),
             MakeRooms(server=SERVER),
-            StartServer(server=SERVER),
-            SealServer(server=SERVER, sever=False),
+            StartServer(server=SERVER, seal=Seal(sever=False)),
         )
     )
 
@@ -69,8 +69,7 @@ def test_a_branch_of_a_raw_snapshot_is_quarantined_before_it_starts() -> None:
             clone("sn-1", "br-1", RAW_MARK),
             cut,
             MakeRooms(server=SERVER),
-            StartServer(server=SERVER),
-            SealServer(server=SERVER, sever=True),
+            StartServer(server=SERVER, seal=Seal(sever=True)),
         )
     )
 
@@ -84,8 +83,7 @@ def test_a_reset_keeps_the_old_copy_until_the_new_one_answers(running: bool) -> 
         steps=(
             clone("se-1", "br-2", mark),
             StopServer(server=SERVER, immediate=True, restart=running),
-            StartServer(server=new),
-            SealServer(server=new, sever=False),
+            StartServer(server=new, seal=Seal(sever=False)),
         ),
         cleanup=(DestroyVolume(pool="pool", volume="br-1"),),
     )
@@ -164,24 +162,27 @@ def test_settling_is_durable_private_and_ends_frozen() -> None:
     made = plan.settle(SNAPSHOT, "se-9")
     kinds = [type(step) for step in made.steps]
     assert kinds == [
-        CloneVolume, Quarantine, MakeRooms, StartServer, SealServer, StopServer, FreezeVolume,
+        CloneVolume, Quarantine, MakeRooms, StartServer, StopServer, FreezeVolume,
     ]  # fmt: skip
     start = made.steps[3]
     assert isinstance(start, StartServer)
     assert start.server.private
     assert start.server.cluster.durable
-    stop = made.steps[5]
+    assert start.seal == Seal(sever=True)
+    stop = made.steps[4]
     assert isinstance(stop, StopServer)
     assert not stop.immediate  # cleanly, or it would not be settled
     assert made.cleanup == (RemoveRooms(id="se-9"),)
+    rows = plan.settle(replace(SNAPSHOT, freeze=True), "se-9")
+    assert rows.steps == (*made.steps[:4], FreezeRows(server=start.server), *made.steps[4:])
 
 
 def test_managed_sources() -> None:
     server = plan.server_of(SOURCE)
     volume = CreateVolume(pool="pool", volume="so-1", mark=marks.of_source(SOURCE))
     assert plan.create_managed(SOURCE).steps == (
-        volume, InitCluster(server=server), MakeRooms(server=server), StartServer(server=server),
-        SealServer(server=server, sever=False), CreateDatabase(server=server),
+        volume, InitCluster(server=server), MakeRooms(server=server),
+        StartServer(server=server, seal=Seal(sever=False)), CreateDatabase(server=server),
     )  # fmt: skip
     copied = plan.copy_managed(SOURCE, "host=there", (("/mnt/space", "tblspc/1"),))
     assert copied.steps[:3] == (
@@ -206,6 +207,5 @@ def test_a_plan_can_be_read() -> None:
     assert plan.create_branch(BRANCH, SETTLED).describe() == [
         "clone se-1 as br-1",
         "make room for the log and socket of pr-42",
-        "start pr-42 on port 15500",
-        "seal pr-42",
+        "start and seal pr-42 on port 15500",
     ]

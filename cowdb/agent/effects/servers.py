@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +19,7 @@ from cowdb.agent.engines.postgres import (
     admin,
     binaries,
     control,
+    freeze,
     imports,
     quarantine,
     replay,
@@ -24,12 +27,14 @@ from cowdb.agent.engines.postgres import (
     server,
 )
 from cowdb.agent.engines.postgres.server import Launch
-from cowdb.agent.engines.postgres.settings import parse, pins
+from cowdb.agent.engines.postgres.settings import lean, parse, pins
 from cowdb.agent.host import Attempt, Host
+from cowdb.agent.secrets import scram_verifier
 from cowdb.agent.steps import (
     BaseBackup,
     Checkpoint,
     CreateDatabase,
+    FreezeRows,
     InitCluster,
     MakeRooms,
     PauseServer,
@@ -48,6 +53,8 @@ from cowdb.errors import NotFoundError, PoolMissingError, ServerError, UnsoundEr
 from cowdb.model import Process
 
 LOOPBACK = "127.0.0.1"
+# Nobody works there: what autovacuum notes would only be in the way of what cowdb promises.
+ALONE = {"autovacuum": "off"}
 
 
 def tree_of(target: Server, host: Host) -> Path:
@@ -58,7 +65,11 @@ def launch_of(target: Server, host: Host) -> Launch:
     """How this server is started, whatever its state."""
     cluster = target.cluster
     tools = binaries.pick(host.config.bindirs, cluster.version)
-    settings = {**pins(tools.major), **({} if cluster.durable else server.FAST)}
+    settings = {
+        **pins(tools.major),
+        **(ALONE if target.private else {}),
+        **(server.SAFE if cluster.durable else server.FAST),
+    }
     return Launch(
         datadir=tree_of(target, host) / cluster.data,
         rooms=rooms.rooms_of(host.config, cluster.id),
@@ -96,8 +107,8 @@ def require_whole(target: Server, host: Host) -> None:
     )
     if not control.read_control(datadir, tools, host.user).clean:
         raise ServerError(
-            f"the host went down while {target.name!r} ran, and a branch runs without fsync: its "
-            "files may be damaged",
+            f"the host went down while {target.name!r} ran, and a branch runs without fsync "
+            "(--durability fast): its files may be damaged",
             hint=f"cowdb branch reset {target.name}",
         )
 
@@ -106,18 +117,23 @@ def require_whole(target: Server, host: Host) -> None:
 def _(step: Quarantine, host: Host, attempt: Attempt) -> None:
     captured = host.settings_file(step.settings_of) if step.settings_of else None
     settings = parse(captured.read_text()).settings if captured and captured.exists() else None
-    tree = tree_of(step.server, host)
+    tree, branch_settings = tree_of(step.server, host), {}
+    if step.server.branch:
+        major = int(step.server.cluster.version.partition(".")[0])
+        branch_settings = {**lean(major), **host.config.branch_settings}
     attempt.quarantined += quarantine.quarantine(
         tree,
         PurePosixPath(step.server.cluster.data),
         parts=[Part(tree / origin, PurePosixPath(inside)) for origin, inside in step.parts],
         settings=settings,
-        branch_settings=host.config.branch_settings if step.server.branch else {},
+        branch_settings=branch_settings,
         keep_preload=host.config.keep_preload_libraries,
         owner=host.user,
     )
     launch = launch_of(step.server, host)
     replay.refuse_tablespaces(launch.datadir, launch.binaries, host.user)
+    if step.server.cluster.durable:  # it will be started again after a power cut, as it is
+        _write_out(tree)
 
 
 @do.register
@@ -157,8 +173,27 @@ def _(step: StartServer, host: Host, attempt: Attempt) -> None:
         require_whole(step.server, host)
         if not step.server.private:
             ports.require_free(LOOPBACK, step.server.cluster.port)
-        running = server.start(launch, host.children, host.config.start_timeout)
+        sealing = partial(_sealing, step, host, attempt)
+        running = server.start(launch, host.children, host.config.start_timeout, sealing)
+    elif step.seal:
+        do(SealServer(server=step.server, sever=step.seal.sever), host, attempt)
     attempt.process = running
+
+
+def _sealing(step: StartServer, host: Host, attempt: Attempt) -> server.Query:
+    """The server's first query; what it takes counts apart from the start."""
+    if step.seal is None:
+        return server.ask
+    seal = _seal(SealServer(server=step.server, sever=step.seal.sever), host, attempt)
+
+    def query(db: psycopg.Connection[Any]) -> None:
+        before = time.perf_counter()
+        seal(db)
+        took = (time.perf_counter() - before) * 1000
+        for name, more in (("SealServer", took), ("StartServer", -took)):
+            attempt.timings[name] = attempt.timings.get(name, 0.0) + more
+
+    return query
 
 
 @undo.register
@@ -169,11 +204,32 @@ def _(step: StartServer, host: Host, attempt: Attempt) -> None:
 
 @do.register
 def _(step: SealServer, host: Host, attempt: Attempt) -> None:
-    cluster = step.server.cluster
+    seal = _seal(step, host, attempt)
     with _session(step.server, host) as db:
+        seal(db)
+
+
+def _seal(step: SealServer, host: Host, attempt: Attempt) -> server.Query:
+    """:raises psycopg.Error: when it is run, what the server refuses."""
+    cluster = step.server.cluster
+    verifier = scram_verifier(host.keyring.password(cluster.id))
+
+    def query(db: psycopg.Connection[Any]) -> None:
         if step.sever:
             attempt.quarantined += admin.sever_subscriptions(db)
-        admin.set_password(db, cluster.superuser, host.keyring.password(cluster.id))
+        admin.set_password(db, cluster.superuser, verifier)
+
+    return query
+
+
+@do.register
+def _(step: FreezeRows, host: Host, attempt: Attempt) -> None:
+    with _session(step.server, host) as db:
+        names = freeze.databases(db)
+    for name in names:
+        attempt.report(f"freeze the rows of {step.server.name}: {name}", None, None)
+        with _session(step.server, host, name) as db:
+            freeze.freeze(db)
 
 
 @do.register
@@ -189,15 +245,15 @@ def _(step: Checkpoint, host: Host, attempt: Attempt) -> None:
 
 
 @contextlib.contextmanager
-def _session(target: Server, host: Host) -> Iterator[psycopg.Connection[Any]]:
+def _session(target: Server, host: Host, dbname: str = "") -> Iterator[psycopg.Connection[Any]]:
     """:raises ServerError, PoolFullError: it refused, or died of it, with what its log says."""
     room = rooms.rooms_of(host.config, target.cluster.id)
     before = rooms.log_size(room)
-    process = process_of(target, host)
+    process, cluster = process_of(target, host), target.cluster
+    major = int(cluster.version.partition(".")[0])
+    place = admin.Place(room.sockets, cluster.port, cluster.superuser, major)
     try:
-        with admin.session(
-            room.sockets, target.cluster.port, target.cluster.superuser, process
-        ) as db:
+        with admin.session(place, process, dbname) as db:
             yield db
     except psycopg.Error as error:
         if process and not (room.sockets / f".s.PGSQL.{target.cluster.port}").exists():
@@ -205,10 +261,8 @@ def _session(target: Server, host: Host) -> Iterator[psycopg.Connection[Any]]:
                 f"the server of {target.name!r} runs, but its socket in {room.sockets} is gone",
                 hint="stop it and start it again, and it makes a new one",
             ) from error
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise server.explained(
-            f"the server of {target.name!r} refused: {said}", rooms.log_since(room, before)
-        ) from error
+        said = f"the server of {target.name!r} refused: {server.first_line(error)}"
+        raise server.explained(said, rooms.log_since(room, before)) from error
 
 
 @do.register

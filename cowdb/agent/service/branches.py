@@ -146,7 +146,7 @@ class Branches:
                 version=snapshot.version,
                 superuser=snapshot.superuser,
                 database=snapshot.database,
-                durable=False,
+                durable=request.durability == "full",
             ),
             owner_uid=caller.uid,
             created_at=now,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -38,6 +38,15 @@ log = logging.getLogger("cowdb.snapshots")
 SNAPSHOT_PATIENCE = 600.0  # seconds: snapshots of one parent are taken one after the other
 
 
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How a snapshot is to be."""
+
+    mode: Mode
+    protected: bool = False
+    freeze: bool = False
+
+
 class Snapshots:
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -49,9 +58,8 @@ class Snapshots:
             with self._context.store.transaction() as tx:
                 owner = find_parent(tx, parent).owner_uid
             require_owner(caller, owner, f"stop {parent!r} for a snapshot")
-        taken = self._take(
-            parent, name, request.mode, caller, Attempt(report=report), request.protected
-        )
+        wishes = Wishes(request.mode, request.protected, request.freeze)
+        taken = self._take(parent, name, wishes, caller, Attempt(report=report))
         if request.settle:
             self.settle(taken, report)
         else:
@@ -64,12 +72,11 @@ class Snapshots:
     def take_implicit(self, parent: str, caller: Caller, attempt: Attempt) -> str:
         """A snapshot for one branch; goes when that goes. Returns its id."""
         stamp = f"_{self._context.now():%Y%m%dT%H%M%S}-{new_id('i')}"  # no user can write this name
-        return self._take(parent, SnapshotName(stamp), "checkpoint", caller, attempt, False)
+        return self._take(parent, SnapshotName(stamp), Wishes("checkpoint"), caller, attempt)
 
     def _take(
-        self, parent: str, name: SnapshotName, mode: Mode, caller: Caller, attempt: Attempt,
-        protected: bool,
-    ) -> str:  # fmt: skip
+        self, parent: str, name: SnapshotName, wishes: Wishes, caller: Caller, attempt: Attempt
+    ) -> str:
         before = time.perf_counter()
         with self._context.store.transaction() as tx:
             subject = find_parent(tx, parent).id
@@ -85,7 +92,7 @@ class Snapshots:
                     f"there is already a snapshot {parent}@{name}",
                     hint=f"cowdb snapshot rm {parent}@{name}, or choose another name",
                 )
-            snapshot = self._record(tx, origin, snapshot_id, name, mode, caller, protected)
+            snapshot = self._record(tx, origin, snapshot_id, name, wishes, caller)
             self._context.pools.require_room(snapshot.pool)
             tx.snapshots.put(snapshot)
             steps = self._plan(origin, snapshot)
@@ -114,7 +121,7 @@ class Snapshots:
 
     def _record(
         self, tx: Transaction, origin: SourceRecord | BranchRecord, snapshot_id: str, name: str,
-        mode: Mode, caller: Caller, protected: bool,
+        wishes: Wishes, caller: Caller,
     ) -> SnapshotRecord:  # fmt: skip
         cluster = origin.cluster
         if isinstance(origin, BranchRecord):
@@ -141,10 +148,11 @@ class Snapshots:
             data=data,
             parts=parts,
             origin=cluster.volume if cluster else "",
-            mode=mode,
+            mode=wishes.mode,
             consistency="crash-consistent",
             implicit=name.startswith("_"),
-            protected=protected,
+            protected=wishes.protected,
+            freeze=wishes.freeze,
             version=known.version,
             superuser=known.superuser,
             database=known.database,
