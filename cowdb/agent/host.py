@@ -9,6 +9,7 @@ from pathlib import Path
 from cowdb.agent.engines.postgres.controlfile import Control
 from cowdb.agent.processes import Children
 from cowdb.agent.secrets import Keyring
+from cowdb.agent.steps import Step
 from cowdb.agent.storage.protocol import Pool
 from cowdb.agent.system import OsUser
 from cowdb.config import Config
@@ -41,6 +42,8 @@ class Attempt:
 
     :param secrets: such as the password of a `--dsn`; never journaled.
     :param settings: of the server that is being copied; they may hold secrets, too.
+    :param resumed: the server that was paused goes on.
+    :param passed: is told of each step that was done.
     """
 
     report: Report = lambda what, done, total: None
@@ -51,3 +54,5 @@ class Attempt:
     control: Control | None = None
     quarantined: list[str] = field(default_factory=list)
     backup: bool = False
+    resumed: bool = False
+    passed: Callable[[Step], None] = lambda step: None

@@ -148,6 +148,7 @@ class Operations:
         took = (time.perf_counter() - before) * 1000
         name = type(step).__name__
         attempt.timings[name] = attempt.timings.get(name, 0.0) + took
+        attempt.passed(step)
 
     def take_back(
         self, operation: Operation, begun: Sequence[AnyStep], attempt: Attempt, reason: str
@@ -227,11 +228,14 @@ def restore(tx: Transaction, subject: str) -> None:
     source = tx.sources.get(subject)
     if source is not None and source.state == "deleting":
         tx.sources.put(replace(source, state="loading" if source.loader else "ready"))
+    made_for_it = snapshots[1] if branch and branch.state == "creating" else None
     for table in (tx.branches, tx.snapshots, tx.sources):
         record = table.get(subject)
         if record is not None and record.state == "creating":
             table.delete(subject)
             tx.release(subject)
+    if made_for_it is not None and made_for_it.state == "creating":
+        tx.snapshots.delete(made_for_it.id)
 
 
 def _reason(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from cowdb.agent.steps import (
     CreateVolume,
     DestroyVolume,
     Foreign,
+    ForkVolume,
     FreezeRows,
     FreezeVolume,
     InitCluster,
@@ -147,6 +148,35 @@ def snapshot_cluster(
         if snapshot.mode == "checkpoint":
             steps = (Checkpoint(server=server), *steps)
     return Plan(steps=(*steps, _read_control(snapshot)))
+
+
+def branch_cluster(
+    branch: BranchRecord, snapshot: SnapshotRecord, origin: Server, *,
+    running: bool, ordered: bool, forks: bool,
+) -> Plan:  # fmt: skip
+    """A snapshot of a server that cowdb runs and a branch of it, for which alone it is taken.
+
+    :param forks: the pool makes both at once, while the server stands still.
+    """
+    taking = snapshot_cluster(snapshot, origin, running=running, ordered=ordered).steps
+    making = create_branch(branch, snapshot).steps
+    if forks:
+        taking = tuple(_forked(step, branch, snapshot) for step in taking)
+        making = tuple(step for step in making if not isinstance(step, CloneVolume))
+    return Plan(steps=(*taking, *making))
+
+
+def _forked(step: AnyStep, branch: BranchRecord, snapshot: SnapshotRecord) -> AnyStep:
+    if not isinstance(step, SnapshotVolume):
+        return step
+    return ForkVolume(
+        pool=step.pool,
+        origin=step.origin,
+        snapshot=snapshot.id,
+        mark=step.mark,
+        volume=branch.cluster.volume,
+        clone_mark=marks.of_branch(branch, raw=True),
+    )
 
 
 def _read_control(snapshot: SnapshotRecord) -> ReadControl:

@@ -70,6 +70,20 @@ class SnapshotVolume(Step, frozen=True, kw_only=True):
         return f"snapshot volume {self.origin} as {self.volume}"
 
 
+class ForkVolume(Step, frozen=True, kw_only=True):
+    """SnapshotVolume and CloneVolume in one, of a volume that nobody writes to for the moment."""
+
+    pool: str
+    origin: str
+    snapshot: str
+    mark: dict[str, str]
+    volume: str
+    clone_mark: dict[str, str]
+
+    def describe(self) -> str:
+        return f"snapshot volume {self.origin} as {self.snapshot}, cloned as {self.volume}"
+
+
 class SnapshotSource(Step, frozen=True, kw_only=True):
     """The directories of an attached source, in one atomic snapshot; where the driver copies
     file by file, between pg_backup_start and pg_backup_stop."""
@@ -301,6 +315,7 @@ AnyStep = (
     CreateVolume
     | CloneVolume
     | SnapshotVolume
+    | ForkVolume
     | SnapshotSource
     | FreezeVolume
     | DestroyVolume

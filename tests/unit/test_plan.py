@@ -17,6 +17,7 @@ from cowdb.agent.steps import (
     CreateVolume,
     DestroyVolume,
     Foreign,
+    ForkVolume,
     FreezeRows,
     FreezeVolume,
     InitCluster,
@@ -87,6 +88,39 @@ def test_a_reset_keeps_the_old_copy_until_the_new_one_answers(running: bool) -> 
         ),
         cleanup=(DestroyVolume(pool="pool", volume="br-1"),),
     )
+
+
+PARENT = Server(name="main", cluster=SOURCE.cluster or BRANCH.cluster, branch=False)
+
+
+@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_branch_of_a_server_is_its_snapshot_and_the_branch_of_that(
+    running: bool, ordered: bool
+) -> None:
+    snapshot = replace(SNAPSHOT, parts=())
+    taking = plan.snapshot_cluster(snapshot, PARENT, running=running, ordered=ordered).steps
+    making = plan.create_branch(BRANCH, snapshot).steps
+    made = plan.branch_cluster(
+        BRANCH, snapshot, PARENT, running=running, ordered=ordered, forks=False
+    )
+    assert made == Plan(steps=(*taking, *making))
+
+
+def test_where_the_pool_can_both_are_made_while_the_parent_stands_still() -> None:
+    snapshot = replace(SNAPSHOT, parts=())
+    made = plan.branch_cluster(BRANCH, snapshot, PARENT, running=True, ordered=False, forks=True)
+    assert made.steps == (
+        Checkpoint(server=PARENT),
+        PauseServer(server=PARENT),
+        ForkVolume(
+            pool="pool", origin="so-1", snapshot="sn-1", mark=marks.of_snapshot(snapshot),
+            volume="br-1", clone_mark=RAW_MARK,
+        ),
+        ResumeServer(server=PARENT),
+        CONTROL,
+        *plan.create_branch(BRANCH, snapshot).steps[1:],
+    )  # fmt: skip
 
 
 def test_removals_only_go_forward() -> None:

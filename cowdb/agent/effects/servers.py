@@ -306,11 +306,13 @@ def _(step: PauseServer, host: Host, attempt: Attempt) -> None:
 def _(step: ResumeServer, host: Host, attempt: Attempt) -> None:
     if process := process_of(step.server, host):
         processes.resume(process)
+    attempt.resumed = True
 
 
 @undo.register
 def _(step: PauseServer, host: Host, attempt: Attempt) -> None:
-    do(ResumeServer(server=step.server), host, attempt)
+    if not attempt.resumed:  # else somebody else may have paused it since, for their snapshot
+        do(ResumeServer(server=step.server), host, attempt)
 
 
 @do.register

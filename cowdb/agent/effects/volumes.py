@@ -9,12 +9,13 @@ from cowdb.agent.steps import (
     CloneVolume,
     CreateVolume,
     DestroyVolume,
+    ForkVolume,
     FreezeVolume,
     NoteMark,
     ReadControl,
     SnapshotVolume,
 )
-from cowdb.agent.storage.protocol import Promotes, VolumeId
+from cowdb.agent.storage.protocol import Forks, Promotes, VolumeId
 from cowdb.agent.system import user_of
 
 
@@ -31,6 +32,22 @@ def _(step: CloneVolume, host: Host, attempt: Attempt) -> None:
 @do.register
 def _(step: SnapshotVolume, host: Host, attempt: Attempt) -> None:
     host.pool(step.pool).snapshot(VolumeId(step.origin), VolumeId(step.volume), step.mark)
+
+
+@do.register
+def _(step: ForkVolume, host: Host, attempt: Attempt) -> None:
+    pool = host.pool(step.pool)
+    assert isinstance(pool, Forks)
+    pool.fork(
+        VolumeId(step.origin), VolumeId(step.snapshot), step.mark,
+        VolumeId(step.volume), step.clone_mark,
+    )  # fmt: skip
+
+
+@undo.register
+def _(step: ForkVolume, host: Host, attempt: Attempt) -> None:
+    for volume in (step.volume, step.snapshot):
+        host.pool(step.pool).destroy(VolumeId(volume))
 
 
 @do.register

@@ -6,6 +6,7 @@ import logging
 import time
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from cowdb.agent import plan, ports
 from cowdb.agent.effects.servers import LOOPBACK, process_of
@@ -13,7 +14,7 @@ from cowdb.agent.host import Attempt, Report
 from cowdb.agent.operations import Intent, Planned
 from cowdb.agent.policy import Caller, require_owner
 from cowdb.agent.requests import CreateBranch
-from cowdb.agent.service import promotion, views
+from cowdb.agent.service import live, promotion, views
 from cowdb.agent.service.context import (
     Context,
     claim_port,
@@ -54,6 +55,12 @@ class Branches:
         attempt = Attempt(report=report)
         if ref.snapshot is not None:
             return self._create(request, request.origin, None, caller, attempt, before)
+        if live.is_of_server(self._context, ref.parent):
+            live.create(
+                self._context, self._snapshots, request, ref.parent, caller, attempt,
+                self._record, partial(_ready, before),
+            )  # fmt: skip
+            return self.show(request.name, caller, sizes=False)
         try:
             implicit = self._snapshots.take_implicit(ref.parent, caller, attempt)
         except Planned as planned:
@@ -108,19 +115,7 @@ class Branches:
                           plan.create_branch(branch, snapshot))  # fmt: skip
 
         def commit(tx: Transaction, done: Attempt) -> None:
-            branch = tx.branches.get(branch_id)
-            assert branch is not None
-            snapshot = tx.snapshots.get(branch.snapshot)
-            took = timings(done.timings, (time.perf_counter() - before) * 1000)
-            tx.branches.put(
-                replace(
-                    branch,
-                    state="ready",
-                    cluster=replace(branch.cluster, process=done.process),
-                    quarantined=(*(snapshot.quarantined if snapshot else ()), *done.quarantined),
-                    timings=took,
-                )
-            )
+            _ready(before, tx, done, branch_id)
 
         self._context.operations.run(caller.name, prepare, commit, attempt)
         return self.show(request.name, caller, sizes=False)
@@ -357,6 +352,23 @@ class Branches:
             branch = find_branch(tx, name)
         require_owner(caller, branch.owner_uid, what)
         return branch
+
+
+def _ready(before: float, tx: Transaction, done: Attempt, branch_id: str) -> None:
+    """The branch was made, since `before`."""
+    branch = tx.branches.get(branch_id)
+    assert branch is not None
+    snapshot = tx.snapshots.get(branch.snapshot)
+    took = timings(done.timings, (time.perf_counter() - before) * 1000)
+    tx.branches.put(
+        replace(
+            branch,
+            state="ready",
+            cluster=replace(branch.cluster, process=done.process),
+            quarantined=(*(snapshot.quarantined if snapshot else ()), *done.quarantined),
+            timings=took,
+        )
+    )
 
 
 def _existing(tx: Transaction, branch_id: str) -> BranchRecord:
