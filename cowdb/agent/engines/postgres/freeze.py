@@ -16,7 +16,10 @@ import psycopg
 
 Connection = psycopg.Connection[Any]
 
-_DATABASES = "select datname from pg_database where datallowconn order by datname"
+# A limit of -2 is what an interrupted DROP DATABASE leaves.
+_DATABASES = (
+    "select datname from pg_database where datallowconn and datconnlimit <> -2 order by datname"
+)
 _NOTED = "relpages, reltuples, relallvisible"
 _KINDS = "('r', 'm', 't', 'i')"
 
