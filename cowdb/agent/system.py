@@ -156,7 +156,7 @@ def spawn(
     uid, gid, groups = _identity(user)
     if uid is not None and _SETPRIV is not None and os.access(words[0], os.X_OK):
         kept = ",".join(str(group) for group in groups or [])
-        switch = [f"--reuid={uid}", f"--regid={gid}", f"--groups={kept}", "--inh-caps=-all"]
+        switch = [f"--reuid={uid}", f"--regid={gid}", f"--groups={kept}"]
         words, uid, gid, groups = [_SETPRIV, *switch, "--", *words], None, None, None
     try:
         return subprocess.Popen(
