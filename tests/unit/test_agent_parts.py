@@ -99,7 +99,11 @@ def test_whoever_works_in_a_directory_is_found_and_ended(tmp_path: Path) -> None
     inside = subprocess.Popen([sys.executable, "-c", stubborn], cwd=tmp_path)
     script = "import time; time.sleep(60)"
     naming = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], cwd="/")
-    other = subprocess.Popen(["sleep", "60"], cwd=tmp_path.parent)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "PG_VERSION").touch()
+    of_another_server = [sys.executable, "-c", script, str(tmp_path)]
+    other = subprocess.Popen(of_another_server, cwd=elsewhere)
     try:
         time.sleep(0.3)  # for the signal to be ignored
         assert set(processes.working_in(tmp_path)) == {inside.pid, naming.pid}

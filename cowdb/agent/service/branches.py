@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -28,7 +29,7 @@ from cowdb.agent.service.context import (
 )
 from cowdb.agent.service.snapshots import Snapshots
 from cowdb.agent.steps import NoteMark
-from cowdb.agent.store import Transaction
+from cowdb.agent.store import EXPIRING, Transaction
 from cowdb.errors import ConflictError, CowdbError
 from cowdb.model import BranchRecord, Cluster, SnapshotRecord, Wanted
 from cowdb.names import branch_name, parse_ref
@@ -162,12 +163,19 @@ class Branches:
 
     def listing(self, caller: Caller, *, sizes: bool = False) -> list[BranchInfo]:
         with self._context.store.transaction() as tx:
+            known = views.Known(tx)
             found = [
-                (branch, views.branch_info(tx, branch, self._context.host, caller))
+                (branch, views.branch_info(tx, branch, self._context.host, caller, known))
                 for branch in tx.branches.all()
                 if not branch.hidden
             ]
         return [self._measured(*item) if sizes else item[1] for item in found]
+
+    def states(self) -> dict[str, int]:
+        """How many of those that are listed are in which state."""
+        with self._context.store.transaction() as tx:
+            branches = [branch for branch in tx.branches.all() if not branch.hidden]
+        return Counter(views.server_state(branch, self._context.host) for branch in branches)
 
     def _measured(self, branch: BranchRecord, info: BranchInfo) -> BranchInfo:
         cluster = branch.cluster
@@ -242,8 +250,7 @@ class Branches:
     def _garbage_after(self, tx: Transaction, branch: BranchRecord) -> SnapshotRecord | None:
         """The implicit snapshot that nobody but this branch comes from."""
         snapshot = tx.snapshots.get(branch.snapshot)
-        others = [item for item in tx.branches.all("snapshot = ?", branch.snapshot)
-                  if item.id != branch.id]  # fmt: skip
+        others = tx.branches.count("snapshot = ? and id <> ?", branch.snapshot, branch.id)
         ours = snapshot is not None and snapshot.implicit and snapshot.state == "ready"
         return snapshot if ours and not others else None
 
@@ -341,7 +348,7 @@ class Branches:
         now = self._context.now()
         with self._context.store.transaction() as tx:
             due = [
-                branch for branch in tx.branches.all()
+                branch for branch in tx.branches.all(EXPIRING)
                 if branch.expires_at and branch.expires_at <= now and branch.state == "ready"
                 and not branch.protected and not dependents(tx, branch.id)
             ]  # fmt: skip

@@ -6,7 +6,6 @@ Repair removes only what carries cowdb's mark for this pool and belongs to no re
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -260,12 +259,7 @@ class Doctor:
 
 def _working_beneath(base: Path) -> Iterator[tuple[int, str]]:
     """(pid, volume) of processes whose working directory lies beneath a pool's volumes."""
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            directory = Path(os.readlink(entry / "cwd"))  # noqa: PTH115
-        except OSError:
-            continue
-        if directory.is_relative_to(base) and directory != base:
-            yield int(entry.name), directory.relative_to(base).parts[0]
+    beneath = f"{base}/"
+    for pid, place in processes.places():
+        if place.startswith(beneath):
+            yield pid, place.removeprefix(beneath).partition("/")[0]

@@ -203,6 +203,8 @@ def _await_answer(launch: Launch, process: Process, timeout: float) -> None:
 def find(datadir: Path) -> Process | None:
     """The server that runs on a data directory right now: by its lock file and because it works
     in that directory, since a pid in a copied or stale file may be anybody's."""
+    if not os.path.lexists(datadir / "postmaster.pid"):  # most of those that do not run
+        return None
     found = read_pid_file(datadir)
     if found is None:
         return None
