@@ -18,6 +18,7 @@ from cowdb.agent.http import openapi
 from cowdb.agent.operations import Planned, planning
 from cowdb.agent.policy import Caller
 from cowdb.agent.routes import VERSION, Call, Route
+from cowdb.agent.service import views
 from cowdb.agent.service.ancestry import Ancestry
 from cowdb.agent.service.branches import Branches
 from cowdb.agent.service.changes import Changes
@@ -219,6 +220,7 @@ class Api:
             "branches": self.branches.states(),
             "ports": {"first": first, "last": last, "used": ports},
             "postgres": [item.version for _, item in sorted(found.items())],
+            "limits": views.capacity_info(self._context.host),
         }
 
     def _openapi(self, call: Call) -> dict[str, Any]:

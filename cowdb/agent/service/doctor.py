@@ -58,6 +58,18 @@ class Doctor:
                 "does not exist, so only root can reach the agent",
                 f"groupadd --system {config.group}",
             )
+        yield self._limits()
+
+    def _limits(self) -> Finding:
+        """What a host cannot limit is no fault, unless its configuration wants it."""
+        groups, config = self._context.host.groups, self._context.host.config
+        if not groups.reason:
+            return ok("limits", f"memory and processors of branches: {groups.base}")
+        wanted = config.branch_memory is not None or config.branch_cpus is not None
+        say = warning if wanted or config.cgroup else ok
+        return say(
+            "limits", f"not all of memory and processors can be limited: {groups.reason}", ""
+        )
 
     def _pools(self, repair: bool) -> Iterator[Finding]:
         if repair:

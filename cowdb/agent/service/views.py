@@ -16,7 +16,7 @@ from cowdb.agent.store import Transaction
 from cowdb.agent.system import user_of
 from cowdb.errors import StorageError
 from cowdb.model import BranchRecord, Cluster, PoolRecord, SnapshotRecord, SourceRecord
-from cowdb.wire import BranchInfo, PoolInfo, ServerState, SnapshotInfo, SourceInfo
+from cowdb.wire import BranchInfo, CapacityInfo, PoolInfo, ServerState, SnapshotInfo, SourceInfo
 
 
 def iso(moment: datetime | None) -> str | None:
@@ -91,6 +91,11 @@ def branch_info(
         "protected": branch.protected,
         "owner": known.user(branch.owner_uid),
         "used_bytes": None,
+        "limits": {
+            "memory_bytes": cluster.limits.memory,
+            "cpus": cluster.limits.cpus,
+            "disk_bytes": cluster.limits.disk,
+        },
         "quarantined": list(branch.quarantined),
         "timings_ms": branch.timings,
     }
@@ -155,6 +160,15 @@ def source_info(
         "created_at": when(source.created_at),
         "owner": user_of(source.owner_uid).name,
         "timings_ms": source.timings,
+    }
+
+
+def capacity_info(host: Host) -> CapacityInfo:
+    return {
+        "memory": "memory" in host.groups.controllers,
+        "cpus": "cpu" in host.groups.controllers,
+        "reason": host.groups.reason,
+        "branches_per_user": host.config.branches_per_user or None,
     }
 
 

@@ -198,6 +198,19 @@ class Promotes(Protocol):
         """
 
 
+@runtime_checkable
+class LimitsDisk(Protocol):
+    """A power of drivers whose filesystem has quotas for single volumes."""
+
+    def limit(self, volume: VolumeId, size: int) -> None:
+        """Let a fresh clone take `size` bytes of the pool at most beyond what it shares with its
+        origin. Its writers get EDQUOT or ENOSPC then; no other volume notices, and it can be
+        destroyed. Goes with the volume.
+
+        :raises LimitsUnavailableError: this host's filesystem or kernel has none.
+        """
+
+
 class Describes(Protocol):
     """What a volume says of itself can change with its record; every driver so far can that."""
 

@@ -13,7 +13,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +54,7 @@ class Launch:
     """Everything that a start needs.
 
     :param settings: forced on the command line, above every file and ALTER SYSTEM.
+    :param enter: given the pid before the program starts: puts it into its control group.
     """
 
     datadir: Path
@@ -64,6 +65,7 @@ class Launch:
     binaries: Binaries
     superuser: str
     settings: Mapping[str, str]
+    enter: Callable[[int], None] | None = None
 
 
 def command(launch: Launch) -> list[str]:
@@ -98,7 +100,10 @@ def start(launch: Launch, children: Children, timeout: float) -> Process:
             _clear_crash(launch)
         # The data directory's parent is root's, so the path up to here cannot have been planted.
         watch.add_watch(str(launch.datadir), inotify_simple.flags.MODIFY)
-        child = spawn(command(launch), user=launch.user, stdout=log, stderr=log, cwd=launch.datadir)
+        child = spawn(
+            command(launch), user=launch.user, stdout=log, stderr=log, cwd=launch.datadir,
+            first=launch.enter,
+        )  # fmt: skip
         process = children.add(child)
         try:
             _await_ready(launch, process, watch, timeout)

@@ -1,0 +1,94 @@
+"""How many branches a caller may have, and how much each may use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cowdb.agent.cgroups import Groups
+from cowdb.agent.policy import Caller
+from cowdb.agent.requests import CreateBranch
+from cowdb.agent.service import fairness
+from cowdb.agent.storage.btrfs import BtrfsPool
+from cowdb.agent.store import Store
+from cowdb.config import Config, parse
+from cowdb.errors import InvalidError, LimitsUnavailableError, NotPermittedError, TooManyError
+from cowdb.model import Limits
+from tests.unit.records import BRANCH, SNAPSHOT
+
+ROOT, ANN, BOB = Caller(0, 1), Caller(4242, 1), Caller(4243, 1)
+BOTH = Groups(Path("/nowhere"), frozenset({"memory", "cpu"}), "")
+NONE = Groups(reason="it has no cgroup v2")
+GIB = 2**30
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """Two branches of Ann's, one of them hidden, and one of Bob's."""
+    made = Store(tmp_path / "store.db")
+    with made.transaction() as tx:
+        tx.snapshots.put(SNAPSHOT)
+        for name, caller, hidden in (("a", ANN, False), ("_a", ANN, True), ("b", BOB, False)):
+            tx.branches.put(
+                replace(BRANCH, id=name, name=name, owner_uid=caller.uid, hidden=hidden)
+            )
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("caller", [ROOT, ANN, BOB])
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("most", [0, 1, 2])
+def test_each_user_has_a_share_and_root_has_no_limit(
+    store: Store, caller: Caller, hidden: bool, most: int
+) -> None:
+    refused = most == 1 and (caller is ANN or (caller is BOB and not hidden))
+    with store.transaction() as tx:
+        ask = Config(branches_per_user=most)
+        if not refused:
+            fairness.require_share(tx, caller, ask, hidden=hidden)
+            return
+        with pytest.raises(TooManyError, match=re.escape("(branches_per_user)")) as error:
+            fairness.require_share(tx, caller, ask, hidden=hidden)
+    assert hidden or error.value.message.startswith(f"user '{caller.uid}' has 1 branch,")
+    assert hidden or "cowdb branch rm" in error.value.hint
+
+
+def _limits(
+    caller: Caller, config: Config, groups: Groups, tmp_path: Path, **wanted: float
+) -> Limits:
+    request = CreateBranch(name="a", origin="main", **wanted)  # type: ignore[arg-type]
+    return fairness.limits_of(request, caller, config, groups, BtrfsPool(tmp_path, "pool"))
+
+
+def test_what_is_asked_for_goes_before_the_default(tmp_path: Path) -> None:
+    config = Config(branch_memory=2 * GIB, branch_cpus=2.0)
+    assert _limits(ANN, config, BOTH, tmp_path) == Limits(memory=2 * GIB, cpus=2.0)
+    assert _limits(ANN, config, BOTH, tmp_path, memory_bytes=GIB) == Limits(memory=GIB, cpus=2.0)
+    assert _limits(ROOT, config, BOTH, tmp_path, cpus=8.0) == Limits(memory=2 * GIB, cpus=8.0)
+    for wanted in ({"memory_bytes": 3 * GIB}, {"cpus": 2.5}):
+        with pytest.raises(NotPermittedError, match="may have 2"):
+            _limits(ANN, config, BOTH, tmp_path, **wanted)
+
+
+def test_a_limit_that_cannot_be_had_is_refused_and_a_default_is_not(tmp_path: Path) -> None:
+    config = Config(branch_memory=2 * GIB, branch_cpus=2.0)
+    assert _limits(ANN, config, NONE, tmp_path) == Limits()
+    assert _limits(ANN, config, replace(BOTH, controllers=frozenset({"cpu"})), tmp_path) == Limits(
+        cpus=2.0
+    )
+    for wanted in ({"memory_bytes": GIB}, {"cpus": 1.5}):
+        with pytest.raises(LimitsUnavailableError, match="it has no cgroup v2"):
+            _limits(ANN, config, NONE, tmp_path, **wanted)
+
+
+def test_the_configuration_of_limits_is_checked() -> None:
+    found = parse({"branch_memory": "2G", "branch_cpus": 1, "branches_per_user": 0})
+    assert (found.branch_memory, found.branch_cpus) == (2 * GIB, 1.0)
+    for key, value in (("branch_memory", 5), ("branch_cpus", 0), ("branches_per_user", -1)):
+        with pytest.raises(InvalidError, match=key):
+            parse({key: value})
