@@ -31,8 +31,8 @@ _OWN = "cowdb"  # beneath the root group, on a host without systemd
 _PERIOD = 100_000  # microseconds in which a share of the processors is counted
 _PATIENCE = 5.0  # seconds for killed processes to be gone
 _HINT = (
-    "leave --memory and --cpus out; to have them, run the agent where cgroup v2 has "
-    "these controllers (systemd: cowdb-servers.service), or name a group in /etc/cowdb/config.toml (cgroup)"
+    "leave --memory and --cpus out; to have them, run the agent where cgroup v2 has these "
+    "controllers (systemd: cowdb-servers.service), or name a group in the configuration: cgroup"
 )
 
 

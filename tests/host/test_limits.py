@@ -3,7 +3,10 @@ in the guest that has ZFS), and refused where it has not."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -11,8 +14,11 @@ import psycopg
 import pytest
 
 from cowdb.agent import cgroups
+from cowdb.agent.storage import btrfs_quota
+from cowdb.agent.storage.btrfs_tree import filesystem_of
 from tests.agenthost import AgentHost
 from tests.host.usecase import ROWS, count, eventually, postmaster, seeded
+from tests.loopfs import command
 
 GROUPS = cgroups.find()
 _LIMITS = ("--memory", "128M", "--cpus", "0.5")
@@ -94,6 +100,56 @@ def test_limits_stay_with_a_branch_until_it_goes(limited: AgentHost) -> None:
     limited.json("branch", "rm", "a")
     assert not group.exists()
     assert not psutil.pid_exists(escaped_pid) or psutil.Process(escaped_pid).status() == "zombie"
+
+
+@contextlib.contextmanager
+def _quotas(host: AgentHost) -> Iterator[None]:
+    """Turned on where an administrator would have to."""
+    if host.zpool:
+        yield
+        return
+    if filesystem_of(host.pool) is None:
+        pytest.skip("XFS has no quotas for the blocks that one of several clones has for itself")
+    if not Path("/sys/fs/btrfs/features/simple_quota").exists():
+        pytest.skip("this kernel has no simple quotas for btrfs")
+    error = host.error("branch", "create", "a", "--from", "main@s", "--disk", "48M", status=1)
+    assert error["code"] == "limits_unavailable"
+    assert host.json("branch", "list") == [], "nothing is left of it"
+    fd = os.open(host.pool, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        btrfs_quota.turn_on(fd)
+    finally:
+        os.close(fd)
+    try:
+        yield
+    finally:
+        command("btrfs", "quota", "disable", host.pool)
+
+
+def test_a_branch_that_fills_its_disk_harms_no_other(any_host: AgentHost) -> None:
+    seeded(any_host)
+    any_host.json("snapshot", "create", "main@s", "--settle")
+    fill = "insert into t select i, repeat('x', 1000) from generate_series(1000, 200000) i"
+    with _quotas(any_host):
+        full = any_host.json("branch", "create", "full", "--from", "main@s", "--disk", "48M")
+        assert full["limits"]["disk_bytes"] == 48 * 2**20
+        other = any_host.json("branch", "create", "other", "--from", "main@s")
+        for _ in range(2):
+            with pytest.raises(psycopg.Error):
+                any_host.sql(full["dsn"], fill)
+            any_host.sql(other["dsn"], "create table if not exists u ()")
+            any_host.json("branch", "reset", "full")  # with the same limit
+            assert count(any_host, full["dsn"]) == ROWS
+        any_host.sql(other["dsn"], fill)
+        any_host.wipe()
+
+
+def test_a_driver_without_quotas_refuses(xfs_host: AgentHost) -> None:
+    seeded(xfs_host)
+    error = xfs_host.error("branch", "create", "a", "--from", "main", "--disk", "1G", status=1)
+    assert error["code"] == "limits_unavailable"
+    assert "reflink" in error["message"]
+    xfs_host.wipe()
 
 
 def test_a_host_without_control_groups_says_so(host: AgentHost) -> None:

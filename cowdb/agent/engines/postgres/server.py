@@ -134,9 +134,14 @@ def explained(message: str, said: str) -> CowdbError:
     """The error for a server that failed, with the last lines of its log: that is where a full
     disk shows."""
     text = f"{message}; its log ends:\n{said}" if said else message
-    for code in (errno.ENOSPC, errno.EDQUOT):
-        if os.strerror(code) in text:
-            return PoolFullError(text, hint="remove branches or snapshots, or enlarge the pool")
+    if os.strerror(errno.EDQUOT) in text:
+        return PoolFullError(
+            text,
+            hint="its disk limit, or a quota on the pool, is used up (cowdb branch show NAME); "
+            "cowdb branch reset takes it back to its snapshot",
+        )
+    if os.strerror(errno.ENOSPC) in text:
+        return PoolFullError(text, hint="remove branches or snapshots, or enlarge the pool")
     return ServerError(
         text, hint="mend what its log names; cowdb branch reset takes a branch back to its snapshot"
     )

@@ -1,0 +1,57 @@
+"""Quotas of single subvolumes: how much one may take that it does not share.
+
+Two kinds of accounting can be on for a filesystem. "Simple" (kernel 6.7) notes for each extent
+which subvolume allocated it, costs next to nothing however many snapshots there are, and makes the
+filesystem unmountable for older kernels. "Full" finds out who shares what at each commit, at a cost
+that grows with snapshots. Either one counts what a clone wrote as its own.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+import uuid
+from pathlib import Path
+
+import btrfsutil
+
+from cowdb.agent.storage.kernel import ioctl
+from cowdb.errors import LimitsUnavailableError
+
+_QUOTA_CTL = 0xC0109428
+_ENABLE_SIMPLE = 4
+_QGROUP_LIMIT = 0x8030942B
+_MAX_EXCLUSIVE = 1 << 1
+# struct btrfs_ioctl_qgroup_limit_args: id, flags, then referenced, exclusive, two reservations
+_LIMIT = struct.Struct("<6Q")
+
+
+def is_on(filesystem: bytes) -> bool:
+    """Whether the filesystem of that id accounts for subvolumes, in either way."""
+    state = Path(f"/sys/fs/btrfs/{uuid.UUID(bytes=filesystem)}/qgroups/enabled")
+    try:
+        return state.read_text().strip() == "1"
+    except FileNotFoundError:
+        return False
+
+
+def turn_on(fd: int) -> None:
+    """Simple accounting from now on, for the filesystem that `fd` is on.
+
+    :raises LimitsUnavailableError: the kernel is too old.
+    """
+    try:
+        ioctl(fd, _QUOTA_CTL, bytearray(struct.pack("<2Q", _ENABLE_SIMPLE, 0)))
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTTY, errno.EOPNOTSUPP}:
+            raise
+        raise LimitsUnavailableError(
+            "this kernel has no simple quotas for btrfs",
+            hint="they need Linux 6.7 or later; leave --disk out",
+        ) from error
+
+
+def limit(fd: int, size: int) -> None:
+    """Let the subvolume whose root is `fd` take `size` bytes for itself."""
+    number = int(btrfsutil.subvolume_id(fd))
+    ioctl(fd, _QGROUP_LIMIT, bytearray(_LIMIT.pack(number, _MAX_EXCLUSIVE, 0, size, 0, 0)))
