@@ -56,15 +56,16 @@ def create(
 ) -> None:  # fmt: skip
     """Make a branch; it answers queries when this returns."""
     seconds = parse_duration(ttl) if ttl else None
+    memory_bytes, disk_bytes = (parse_size(size) if size else None for size in (memory, disk))
     if dry_run:
         with client() as agent:
-            print_plan(agent.plans.branch(name, origin, port), as_json)
+            limits = {"memory_bytes": memory_bytes, "cpus": cpus, "disk_bytes": disk_bytes}
+            print_plan(agent.plans.branch(name, origin, port, **limits), as_json)
         return
     with client() as agent, Progress(shown=not as_json) as report:
         made = agent.branches.create(
-            name, origin, port=port, ttl_seconds=seconds, cpus=cpus, report=report,
-            memory_bytes=parse_size(memory) if memory else None,
-            disk_bytes=parse_size(disk) if disk else None,
+            name, origin, port=port, ttl_seconds=seconds, memory_bytes=memory_bytes, cpus=cpus,
+            disk_bytes=disk_bytes, report=report,
         )  # fmt: skip
     if as_json:
         print_json(made)

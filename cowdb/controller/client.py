@@ -55,8 +55,12 @@ class Plans:
     def snapshot(self, ref: str, mode: Mode) -> list[str]:
         return self._ask("POST", _path("snapshots"), {"ref": ref, "mode": mode})
 
-    def branch(self, name: str, origin: str, port: int | None = None) -> list[str]:
-        return self._ask("POST", _path("branches"), _given(name=name, origin=origin, port=port))
+    def branch(
+        self, name: str, origin: str, port: int | None = None, **limits: float | None
+    ) -> list[str]:
+        """:param limits: memory_bytes, cpus and disk_bytes, as for Branches.create."""
+        body = _given(name=name, origin=origin, port=port, **limits)
+        return self._ask("POST", _path("branches"), body)
 
     def reset(self, name: str) -> list[str]:
         return self._ask("POST", _path("branches", name, "reset"), {})
