@@ -122,6 +122,7 @@ def _(step: Quarantine, host: Host, attempt: Attempt) -> None:
         branch_settings=host.config.branch_settings if step.server.branch else {},
         keep_preload=host.config.keep_preload_libraries,
         owner=host.user,
+        major=int(step.server.cluster.version.partition(".")[0]) if step.server.branch else None,
     )
     launch = launch_of(step.server, host)
     replay.refuse_tablespaces(launch.datadir, launch.binaries, host.user)

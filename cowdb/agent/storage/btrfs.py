@@ -106,7 +106,7 @@ class BtrfsPool:
                             "cannot mount it any more), or leave --disk out",
                         )
                     btrfs_quota.turn_on(tree)
-                btrfs_quota.limit(tree, size)
+                btrfs_quota.limit(tree, int(btrfsutil.subvolume_id(tree)), size)
 
     def destroy(self, volume: VolumeId) -> None:
         self._layout.destroy(volume)

@@ -13,8 +13,6 @@ import struct
 import uuid
 from pathlib import Path
 
-import btrfsutil
-
 from cowdb.agent.storage.kernel import ioctl
 from cowdb.errors import LimitsUnavailableError
 
@@ -51,7 +49,6 @@ def turn_on(fd: int) -> None:
         ) from error
 
 
-def limit(fd: int, size: int) -> None:
-    """Let the subvolume whose root is `fd` take `size` bytes for itself."""
-    number = int(btrfsutil.subvolume_id(fd))
+def limit(fd: int, number: int, size: int) -> None:
+    """Let the subvolume of that number take `size` bytes for itself."""
     ioctl(fd, _QGROUP_LIMIT, bytearray(_LIMIT.pack(number, _MAX_EXCLUSIVE, 0, size, 0, 0)))
