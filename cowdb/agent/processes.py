@@ -135,10 +135,13 @@ def working_in(directory: Path, uid: int | None = None) -> list[int]:
 
 def places() -> Iterator[tuple[int, str]]:
     """Every process that has a working directory, with that: one system call for each."""
-    for name in os.listdir("/proc"):  # noqa: PTH208 (a thousand servers are 6,000 entries)
+    for name in os.listdir("/proc"):  # noqa: PTH208 (a thousand servers are 5,000 entries)
         if name.isdigit():
-            with contextlib.suppress(OSError):
-                yield int(name), os.readlink(f"/proc/{name}/cwd")  # noqa: PTH115
+            try:  # suppress() would be a fifth of the whole
+                place = os.readlink(f"/proc/{name}/cwd")  # noqa: PTH115
+            except OSError:
+                continue
+            yield int(name), place
 
 
 def _names(entry: Path, directory: Path) -> bool:

@@ -113,11 +113,22 @@ def _quotas(host: AgentHost) -> Iterator[None]:
         assert error["code"] == "limits_unavailable"
         assert "reflink" in error["message"]
         pytest.skip("XFS cannot count what one of several clones has for itself; it says so")
-    if not Path("/sys/fs/btrfs/features/simple_quota").exists():
-        pytest.skip("this kernel has no simple quotas for btrfs")
     error = host.error("branch", "create", "a", "--from", "main@s", "--disk", "48M", status=1)
     assert error["code"] == "limits_unavailable"
     assert host.json("branch", "list") == [], "nothing is left of it"
+    host.configure(branch_disk="48M")
+    host.restart_agent()
+    made = host.json("branch", "create", "a", "--from", "main@s")
+    assert made["limits"]["disk_bytes"] is None, "a default is no promise"
+    levels = [
+        item["level"] for item in host.json("doctor") if "cannot be limited" in item["message"]
+    ]
+    assert levels == ["warning"]
+    host.run("branch", "rm", "a")
+    host.configure()
+    host.restart_agent()
+    if not btrfs_quota.is_simple_known():
+        pytest.skip("this kernel has no simple quotas for btrfs")
     fd = os.open(host.pool, os.O_RDONLY | os.O_DIRECTORY)
     try:
         btrfs_quota.turn_on(fd)

@@ -6,15 +6,20 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from cowdb.agent.cgroups import Groups
+from cowdb.agent.host import Host
 from cowdb.agent.policy import Caller
+from cowdb.agent.processes import Children
 from cowdb.agent.requests import CreateBranch
+from cowdb.agent.secrets import Keyring
 from cowdb.agent.service import fairness
-from cowdb.agent.storage.btrfs import BtrfsPool
+from cowdb.agent.storage.reflink import ReflinkPool
 from cowdb.agent.store import Store
+from cowdb.agent.system import user_of
 from cowdb.config import Config, parse
 from cowdb.errors import InvalidError, LimitsUnavailableError, NotPermittedError, TooManyError
 from cowdb.model import Limits
@@ -48,12 +53,12 @@ def test_each_user_has_a_share_and_root_has_no_limit(
 ) -> None:
     refused = most == 1 and (caller is ANN or (caller is BOB and not hidden))
     with store.transaction() as tx:
-        ask = Config(branches_per_user=most)
+        host = _host(Config(branches_per_user=most), NONE, Path("/nowhere"))
         if not refused:
-            fairness.require_share(tx, caller, ask, hidden=hidden)
+            fairness.require_share(tx, host, caller, hidden=hidden)
             return
         with pytest.raises(TooManyError, match=re.escape("(branches_per_user)")) as error:
-            fairness.require_share(tx, caller, ask, hidden=hidden)
+            fairness.require_share(tx, host, caller, hidden=hidden)
     assert hidden or error.value.message.startswith(f"user '{caller.uid}' has 1 branch,")
     assert hidden or "cowdb branch rm" in error.value.hint
 
@@ -62,7 +67,15 @@ def _limits(
     caller: Caller, config: Config, groups: Groups, tmp_path: Path, **wanted: float
 ) -> Limits:
     request = CreateBranch(name="a", origin="main", **wanted)  # type: ignore[arg-type]
-    return fairness.limits_of(request, caller, config, groups, BtrfsPool(tmp_path, "pool"))
+    return fairness.limits_of(_host(config, groups, tmp_path), "pool", request, caller)
+
+
+def _host(config: Config, groups: Groups, path: Path) -> Host:
+    pool = ReflinkPool(path, "pool", allow_copy=False, shares_blocks=True)
+    return Host(
+        config=config, pool=lambda _: pool, keyring=cast(Keyring, None), children=Children(),
+        user=user_of(0), groups=groups,
+    )  # fmt: skip
 
 
 def test_what_is_asked_for_goes_before_the_default(tmp_path: Path) -> None:
@@ -76,8 +89,10 @@ def test_what_is_asked_for_goes_before_the_default(tmp_path: Path) -> None:
 
 
 def test_a_limit_that_cannot_be_had_is_refused_and_a_default_is_not(tmp_path: Path) -> None:
-    config = Config(branch_memory=2 * GIB, branch_cpus=2.0)
+    config = Config(branch_memory=2 * GIB, branch_cpus=2.0, branch_disk=GIB)
     assert _limits(ANN, config, NONE, tmp_path) == Limits()
+    with pytest.raises(LimitsUnavailableError, match="reflink driver has no quotas"):
+        _limits(ANN, config, BOTH, tmp_path, disk_bytes=GIB // 2)
     assert _limits(ANN, config, replace(BOTH, controllers=frozenset({"cpu"})), tmp_path) == Limits(
         cpus=2.0
     )

@@ -51,8 +51,7 @@ class Branches:
         branch_name(request.name.removeprefix("_") if request.hidden else request.name)
         with self._context.store.transaction() as tx:
             self._require_free(tx, request.name)
-            config = self._context.host.config
-            fairness.require_share(tx, caller, config, hidden=request.hidden)
+            fairness.require_share(tx, self._context.host, caller, hidden=request.hidden)
         ref = parse_ref(request.origin, implicit=True)
         attempt = Attempt(report=report)
         if ref.snapshot is not None:
@@ -103,8 +102,7 @@ class Branches:
             assert snapshot is not None
             require_ready(snapshot, f"snapshot {origin!r}")
             self._context.pools.require_room(snapshot.pool)
-            config = self._context.host.config
-            fairness.require_share(tx, caller, config, hidden=request.hidden)
+            fairness.require_share(tx, self._context.host, caller, hidden=request.hidden)
             tx.claim_name(request.name, "branch", branch_id)
             port = claim_port(self._context, tx, request.port, branch_id)
             branch = self._record(request, snapshot, branch_id, port, caller)
@@ -152,13 +150,7 @@ class Branches:
                 superuser=snapshot.superuser,
                 database=snapshot.database,
                 durable=False,
-                limits=fairness.limits_of(
-                    request,
-                    caller,
-                    self._context.host.config,
-                    self._context.host.groups,
-                    self._context.pools.get(snapshot.pool),
-                ),
+                limits=fairness.limits_of(self._context.host, snapshot.pool, request, caller),
             ),
             owner_uid=caller.uid,
             created_at=now,

@@ -18,6 +18,7 @@ from cowdb.agent.policy import Caller, require_root
 from cowdb.agent.remains import gather
 from cowdb.agent.service import views
 from cowdb.agent.service.context import Context
+from cowdb.agent.service.fairness import refuses_disk_limits
 from cowdb.agent.service.findings import fixed, ok, problem, warning
 from cowdb.agent.steps import DestroyVolume, RemoveRooms, RemoveSettings
 from cowdb.agent.storage.protocol import Volume, VolumeId
@@ -86,6 +87,11 @@ class Doctor:
             used = 1 - space.free / space.total
             say = warning if used > _FULL else ok
             yield say(f"pool {record.path}", f"{record.driver}, {used:.0%} used", "")
+            if self._context.host.config.branch_disk is not None:
+                reason = refuses_disk_limits(self._context.pools.get(record.id))
+                if reason:
+                    message = f"the disk of its branches cannot be limited: {reason}"
+                    yield warning(f"pool {record.path}", message, "")
 
     def _operations(self, repair: bool) -> Iterator[Finding]:
         if repair:

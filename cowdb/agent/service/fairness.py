@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cowdb.agent.cgroups import Groups
+from cowdb.agent.host import Host
 from cowdb.agent.policy import Caller
 from cowdb.agent.requests import CreateBranch
 from cowdb.agent.storage.protocol import LimitsDisk, Pool
@@ -15,13 +15,13 @@ from cowdb.units import size_text
 _OWNED = "json_extract(doc, '$.owner_uid') = ? and json_extract(doc, '$.hidden') = ?"
 
 
-def require_share(tx: Transaction, caller: Caller, config: Config, *, hidden: bool) -> None:
+def require_share(tx: Transaction, host: Host, caller: Caller, *, hidden: bool) -> None:
     """Root has no limit. Hidden branches are counted by themselves, up to the same number: who has
     as many as allowed can still compare them, and nobody gets around the limit by hiding.
 
     :raises TooManyError: the caller has as many as one user may have.
     """
-    most = config.branches_per_user
+    most = host.config.branches_per_user
     if caller.is_root or not most:
         return
     if tx.branches.count(_OWNED, caller.uid, int(hidden)) < most:
@@ -40,28 +40,34 @@ def require_share(tx: Transaction, caller: Caller, config: Config, *, hidden: bo
     )
 
 
-def limits_of(
-    request: CreateBranch, caller: Caller, config: Config, groups: Groups, pool: Pool
-) -> Limits:
+def limits_of(host: Host, pool: str, request: CreateBranch, caller: Caller) -> Limits:
     """What was asked for, or what the host gives by default as far as it can hold a branch to it.
 
+    :param pool: where the branch will be.
     :raises LimitsUnavailableError: it was asked for and cannot be had.
     :raises NotPermittedError: it is more than the host gives to anybody but root.
     """
+    config, groups = host.config, host.groups
     wanted = Limits(memory=request.memory_bytes, cpus=request.cpus, disk=request.disk_bytes)
     _refuse_more(wanted, caller, config)
     groups.require(wanted)
-    if wanted.disk is not None and not isinstance(pool, LimitsDisk):
-        raise LimitsUnavailableError(
-            f"this pool cannot limit the disk of a branch: the {pool.driver} driver has no quotas",
-            hint="leave --disk out, or use a pool on ZFS",
-        )
     memory = config.branch_memory if "memory" in groups.controllers else None
     cpus = config.branch_cpus if "cpu" in groups.controllers else None
-    disk = config.branch_disk if isinstance(pool, LimitsDisk) else None
-    return Limits(
-        memory=wanted.memory or memory, cpus=wanted.cpus or cpus, disk=wanted.disk or disk
-    )
+    disk = wanted.disk or config.branch_disk
+    if disk is not None and (reason := refuses_disk_limits(host.pool(pool))):
+        if wanted.disk is not None:
+            raise LimitsUnavailableError(
+                f"this pool cannot limit the disk of a branch: {reason}", hint="leave --disk out"
+            )
+        disk = None
+    return Limits(memory=wanted.memory or memory, cpus=wanted.cpus or cpus, disk=disk)
+
+
+def refuses_disk_limits(pool: Pool) -> str:
+    """Why a branch's disk cannot be limited in this pool; empty where it can."""
+    if not isinstance(pool, LimitsDisk):
+        return f"the {pool.driver} driver has no quotas for what a clone has for itself"
+    return pool.refuses_limits()
 
 
 def _refuse_more(wanted: Limits, caller: Caller, config: Config) -> None:

@@ -91,20 +91,24 @@ class BtrfsPool:
             finally:
                 os.close(fd)
 
+    def refuses_limits(self) -> str:
+        with self._layout.present() as base, translated(f"pool {self.root} cannot be examined"):
+            if btrfs_quota.is_on(filesystem_of(base) or b""):
+                return ""
+        if not btrfs_quota.is_simple_known():
+            return "btrfs has cheap quotas from Linux 6.7 on"
+        # Older kernels cannot mount a filesystem with them: not for cowdb to decide elsewhere.
+        enable = f"quotas are off (btrfs quota enable --simple {self.root}; see docs/limits.md)"
+        return "" if self._own_image else enable
+
     def limit(self, volume: VolumeId, size: int) -> None:
-        """Simple quotas are turned on where they are needed and the filesystem is cowdb's own:
-        older kernels cannot mount it then."""
+        """Quotas are turned on where they are needed and the filesystem is cowdb's own."""
+        if reason := self.refuses_limits():
+            raise LimitsUnavailableError(f"volume {volume!r} cannot be limited: {reason}")
         with self._layout.present() as base, translated(f"volume {volume!r} cannot be limited"):
             with contextlib.ExitStack() as stack:
                 tree = opened_directory(self._layout.tree(base, volume)[0], stack)
                 if not btrfs_quota.is_on(filesystem_of(base) or b""):
-                    if not self._own_image:
-                        raise LimitsUnavailableError(
-                            f"the btrfs filesystem of the pool at {self.root} has no quotas, so "
-                            "that the disk of a branch cannot be limited",
-                            hint=f"btrfs quota enable --simple {self.root} (older kernels than 6.7 "
-                            "cannot mount it any more), or leave --disk out",
-                        )
                     btrfs_quota.turn_on(tree)
                 btrfs_quota.limit(tree, int(btrfsutil.subvolume_id(tree)), size)
 

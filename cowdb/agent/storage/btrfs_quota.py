@@ -8,13 +8,11 @@ that grows with snapshots. Either one counts what a clone wrote as its own.
 
 from __future__ import annotations
 
-import errno
 import struct
 import uuid
 from pathlib import Path
 
 from cowdb.agent.storage.kernel import ioctl
-from cowdb.errors import LimitsUnavailableError
 
 _QUOTA_CTL = 0xC0109428
 _ENABLE_SIMPLE = 4
@@ -33,20 +31,14 @@ def is_on(filesystem: bytes) -> bool:
         return False
 
 
-def turn_on(fd: int) -> None:
-    """Simple accounting from now on, for the filesystem that `fd` is on.
+def is_simple_known() -> bool:
+    """Whether this kernel can turn simple quotas on."""
+    return Path("/sys/fs/btrfs/features/simple_quota").exists()
 
-    :raises LimitsUnavailableError: the kernel is too old.
-    """
-    try:
-        ioctl(fd, _QUOTA_CTL, bytearray(struct.pack("<2Q", _ENABLE_SIMPLE, 0)))
-    except OSError as error:
-        if error.errno not in {errno.EINVAL, errno.ENOTTY, errno.EOPNOTSUPP}:
-            raise
-        raise LimitsUnavailableError(
-            "this kernel has no simple quotas for btrfs",
-            hint="they need Linux 6.7 or later; leave --disk out",
-        ) from error
+
+def turn_on(fd: int) -> None:
+    """Simple accounting from now on, for the filesystem that `fd` is on."""
+    ioctl(fd, _QUOTA_CTL, bytearray(struct.pack("<2Q", _ENABLE_SIMPLE, 0)))
 
 
 def limit(fd: int, number: int, size: int) -> None:

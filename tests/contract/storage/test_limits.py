@@ -25,15 +25,17 @@ def _quotas(bench: Bench) -> LimitsDisk:
     if not isinstance(bench.pool, LimitsDisk):
         pytest.skip(f"the {bench.kind.driver} driver has no quotas")
     if bench.kind.driver == "btrfs" and not btrfs_quota.is_on(filesystem_of(bench.root) or b""):
-        if not Path("/sys/fs/btrfs/features/simple_quota").exists():
-            pytest.skip("this kernel has no simple quotas for btrfs")
-        with pytest.raises(LimitsUnavailableError, match="has no quotas"):
+        assert bench.pool.refuses_limits()
+        with pytest.raises(LimitsUnavailableError, match=r"cannot be limited: .*quotas"):
             bench.pool.limit(bench.cloned(bench.filled()), LIMIT)
+        if not btrfs_quota.is_simple_known():
+            pytest.skip("this kernel has no simple quotas for btrfs")
         fd = os.open(bench.root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             btrfs_quota.turn_on(fd)
         finally:
             os.close(fd)
+    assert not bench.pool.refuses_limits()
     return bench.pool
 
 
