@@ -119,9 +119,10 @@ def _value(key: str, value: object) -> object:
             raise InvalidError(f"config key {key!r} must be a whole number, not below 0")
         return value
     if key in {"branch_memory", "branch_disk"}:
-        if not isinstance(value, str):
-            raise InvalidError(f"config key {key!r} must be a size", hint='such as "2G"')
-        return parse_size(value)
+        try:
+            return parse_size(str(value))
+        except InvalidError:
+            raise InvalidError(f"config key {key!r} must be a size", hint='such as "2G"') from None
     if key == "branch_cpus":
         if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
             raise InvalidError(f"config key {key!r} must be a number of processors above 0")

@@ -20,8 +20,8 @@ from cowdb.agent.service import fairness
 from cowdb.agent.storage.reflink import ReflinkPool
 from cowdb.agent.store import Store
 from cowdb.agent.system import user_of
-from cowdb.config import Config, parse
-from cowdb.errors import InvalidError, LimitsUnavailableError, NotPermittedError, TooManyError
+from cowdb.config import Config
+from cowdb.errors import LimitsUnavailableError, NotPermittedError, TooManyError
 from cowdb.model import Limits
 from tests.unit.records import BRANCH, SNAPSHOT
 
@@ -99,11 +99,3 @@ def test_a_limit_that_cannot_be_had_is_refused_and_a_default_is_not(tmp_path: Pa
     for wanted in ({"memory_bytes": GIB}, {"cpus": 1.5}):
         with pytest.raises(LimitsUnavailableError, match="it has no cgroup v2"):
             _limits(ANN, config, NONE, tmp_path, **wanted)
-
-
-def test_the_configuration_of_limits_is_checked() -> None:
-    found = parse({"branch_memory": "2G", "branch_cpus": 1, "branches_per_user": 0})
-    assert (found.branch_memory, found.branch_cpus) == (2 * GIB, 1.0)
-    for key, value in (("branch_memory", 5), ("branch_cpus", 0), ("branches_per_user", -1)):
-        with pytest.raises(InvalidError, match=key):
-            parse({key: value})
