@@ -11,12 +11,14 @@ from cowdb.agent.steps import (
     DestroyVolume,
     ForkVolume,
     FreezeVolume,
+    LimitVolume,
     NoteMark,
     ReadControl,
     SnapshotVolume,
 )
-from cowdb.agent.storage.protocol import Forks, Promotes, VolumeId
+from cowdb.agent.storage.protocol import Forks, LimitsDisk, Promotes, VolumeId
 from cowdb.agent.system import user_of
+from cowdb.errors import LimitsUnavailableError
 
 
 @do.register
@@ -48,6 +50,14 @@ def _(step: ForkVolume, host: Host, attempt: Attempt) -> None:
 def _(step: ForkVolume, host: Host, attempt: Attempt) -> None:
     for volume in (step.volume, step.snapshot):
         host.pool(step.pool).destroy(VolumeId(volume))
+
+
+@do.register
+def _(step: LimitVolume, host: Host, attempt: Attempt) -> None:
+    pool = host.pool(step.pool)
+    if not isinstance(pool, LimitsDisk):
+        raise LimitsUnavailableError(f"the {pool.driver} driver cannot limit a branch's disk")
+    pool.limit(VolumeId(step.volume), step.size)
 
 
 @do.register

@@ -14,6 +14,7 @@ from cowdb.agent.host import Attempt
 from cowdb.agent.operations import Intent
 from cowdb.agent.policy import Caller
 from cowdb.agent.requests import CreateBranch
+from cowdb.agent.service import fairness
 from cowdb.agent.service.context import Context, claim_port, find_parent, held_parent, new_id
 from cowdb.agent.service.snapshots import (
     IMPLICIT,
@@ -50,6 +51,7 @@ def create(
     def prepare(tx: Transaction) -> Intent:
         origin = held_parent(tx, parent, subject)
         assert origin.cluster is not None
+        fairness.require_share(tx, context.host, caller, hidden=request.hidden)
         tx.claim_name(request.name, "branch", branch_id)
         port = claim_port(context, tx, request.port, branch_id)
         snapshot = snapshots.record(tx, origin, snapshot_id, name, IMPLICIT, caller)
