@@ -27,7 +27,7 @@ from cowdb.agent.engines.postgres import (
     server,
 )
 from cowdb.agent.engines.postgres.server import Launch
-from cowdb.agent.engines.postgres.settings import lean, parse, pins
+from cowdb.agent.engines.postgres.settings import parse, pins
 from cowdb.agent.host import Attempt, Host
 from cowdb.agent.secrets import scram_verifier
 from cowdb.agent.steps import (
@@ -123,16 +123,13 @@ def require_whole(target: Server, host: Host) -> None:
 def _(step: Quarantine, host: Host, attempt: Attempt) -> None:
     captured = host.settings_file(step.settings_of) if step.settings_of else None
     settings = parse(captured.read_text()).settings if captured and captured.exists() else None
-    tree, branch_settings = tree_of(step.server, host), {}
-    if step.server.branch:
-        major = int(step.server.cluster.version.partition(".")[0])
-        branch_settings = {**lean(major), **host.config.branch_settings}
+    tree = tree_of(step.server, host)
     attempt.quarantined += quarantine.quarantine(
         tree,
         PurePosixPath(step.server.cluster.data),
         parts=[Part(tree / origin, PurePosixPath(inside)) for origin, inside in step.parts],
         settings=settings,
-        branch_settings=branch_settings,
+        branch_settings=host.config.branch_settings if step.server.branch else {},
         keep_preload=host.config.keep_preload_libraries,
         owner=host.user,
         major=int(step.server.cluster.version.partition(".")[0]) if step.server.branch else None,

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 
 from cowdb.agent import plan, ports
 from cowdb.agent.effects.servers import LOOPBACK, process_of
@@ -60,7 +59,7 @@ class Branches:
         if live.is_of_server(self._context, ref.parent):
             live.create(
                 self._context, self._snapshots, request, ref.parent, caller, attempt,
-                self._record, partial(_ready, before),
+                self._record, before,
             )  # fmt: skip
             return self.show(request.name, caller, sizes=False)
         try:
@@ -118,7 +117,7 @@ class Branches:
                           plan.create_branch(branch, snapshot))  # fmt: skip
 
         def commit(tx: Transaction, done: Attempt) -> None:
-            _ready(before, tx, done, branch_id)
+            live.ready(before, tx, done, branch_id)
 
         self._context.operations.run(caller.name, prepare, commit, attempt)
         return self.show(request.name, caller, sizes=False)
@@ -362,23 +361,6 @@ class Branches:
             branch = find_branch(tx, name)
         require_owner(caller, branch.owner_uid, what)
         return branch
-
-
-def _ready(before: float, tx: Transaction, done: Attempt, branch_id: str) -> None:
-    """The branch was made, since `before`."""
-    branch = tx.branches.get(branch_id)
-    assert branch is not None
-    snapshot = tx.snapshots.get(branch.snapshot)
-    took = timings(done.timings, (time.perf_counter() - before) * 1000)
-    tx.branches.put(
-        replace(
-            branch,
-            state="ready",
-            cluster=replace(branch.cluster, process=done.process),
-            quarantined=(*(snapshot.quarantined if snapshot else ()), *done.quarantined),
-            timings=took,
-        )
-    )
 
 
 def _existing(tx: Transaction, branch_id: str) -> BranchRecord:

@@ -7,7 +7,9 @@ taken while this branch starts.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from cowdb.agent import plan
 from cowdb.agent.host import Attempt
@@ -15,7 +17,14 @@ from cowdb.agent.operations import Intent
 from cowdb.agent.policy import Caller
 from cowdb.agent.requests import CreateBranch
 from cowdb.agent.service import fairness
-from cowdb.agent.service.context import Context, claim_port, find_parent, held_parent, new_id
+from cowdb.agent.service.context import (
+    Context,
+    claim_port,
+    find_parent,
+    held_parent,
+    new_id,
+    timings,
+)
 from cowdb.agent.service.snapshots import (
     IMPLICIT,
     SNAPSHOT_PATIENCE,
@@ -28,7 +37,6 @@ from cowdb.agent.store import Transaction
 from cowdb.model import BranchRecord, SnapshotRecord
 
 Recorder = Callable[[CreateBranch, SnapshotRecord, str, int, Caller], BranchRecord]
-Finish = Callable[[Transaction, Attempt, str], None]
 
 
 def is_of_server(context: Context, parent: str) -> bool:
@@ -39,9 +47,9 @@ def is_of_server(context: Context, parent: str) -> bool:
 
 def create(
     context: Context, snapshots: Snapshots, request: CreateBranch, parent: str, caller: Caller,
-    attempt: Attempt, record: Recorder, finish: Finish,
+    attempt: Attempt, record: Recorder, before: float,
 ) -> None:  # fmt: skip
-    """:param record: makes the branch's. :param finish: notes that the branch is ready.
+    """:param record: makes the branch's. :param before: when the request came, by perf_counter.
 
     :raises CowdbError: as for a snapshot and a branch; nothing is left behind."""
     branch_id, snapshot_id, name = new_id("br"), new_id("sn"), snapshots.implicit_name()
@@ -69,7 +77,7 @@ def create(
         snapshot = tx.snapshots.get(snapshot_id)
         assert snapshot is not None
         tx.snapshots.put(taken(snapshot, done))
-        finish(tx, done, branch_id)
+        ready(before, tx, done, branch_id)
 
     with contextlib.ExitStack() as held:
         held.enter_context(context.claims.hold(subject, parent, SNAPSHOT_PATIENCE))
@@ -80,3 +88,20 @@ def create(
 
         attempt.passed = passed
         context.operations.run(caller.name, prepare, commit, attempt)
+
+
+def ready(before: float, tx: Transaction, done: Attempt, branch_id: str) -> None:
+    """The branch was made, since `before`."""
+    branch = tx.branches.get(branch_id)
+    assert branch is not None
+    snapshot = tx.snapshots.get(branch.snapshot)
+    took = timings(done.timings, (time.perf_counter() - before) * 1000)
+    tx.branches.put(
+        replace(
+            branch,
+            state="ready",
+            cluster=replace(branch.cluster, process=done.process),
+            quarantined=(*(snapshot.quarantined if snapshot else ()), *done.quarantined),
+            timings=took,
+        )
+    )

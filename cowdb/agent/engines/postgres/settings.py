@@ -285,12 +285,6 @@ def render_list(items: Sequence[str]) -> str:
     return ", ".join(quoted)
 
 
-def lean(version_major: int) -> dict[str, str]:
-    """What branches of that version run with unless their host's configuration has it otherwise:
-    processes that a small server does not need, and that its start would wait for."""
-    return {"io_method": "sync"} if version_major >= 18 else {}
-
-
 def pins(version_major: int) -> dict[str, str]:
     """Settings for the command line of every branch's server (`-c name=value`), 14 or later.
 
