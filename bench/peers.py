@@ -20,6 +20,7 @@ from typing import IO
 
 import psycopg
 
+from bench.clock import since
 from bench.host import folder, settle_disk
 
 SETTINGS: Mapping[str, str] = {
@@ -170,7 +171,7 @@ def copy_and_start(stage: Stage) -> float:
         _copy_tree(stage.server.datadir, copied.datadir)
         copied.start()
         _ask(copied, stage.database, stage)
-        return _since(begun)
+        return since(begun)
     finally:
         copied.stop()
         shutil.rmtree(copied.datadir, ignore_errors=True)
@@ -197,7 +198,7 @@ def _template(stage: Stage, strategy: str) -> float:
         with stage.server.connect("postgres") as db:
             db.execute(f'create database {name} template "{stage.database}" {strategy}'.encode())
         _ask(stage.server, name, stage)
-        return _since(begun)
+        return since(begun)
 
 
 def dump_through_pipe(stage: Stage) -> float:
@@ -215,7 +216,7 @@ def dump_through_pipe(stage: Stage) -> float:
             _succeeded(reader)
             _succeeded(writer)
         _ask(stage.server, name, stage)
-        return _since(begun)
+        return since(begun)
 
 
 def dump_to_files(stage: Stage) -> float:
@@ -231,7 +232,7 @@ def dump_to_files(stage: Stage) -> float:
             restore = stage.server.client("pg_restore", "-j2", "-d", name, str(files))
             _succeeded(stage.server.spawn(restore, cwd=stage.place))
             _ask(stage.server, name, stage)
-            return _since(begun)
+            return since(begun)
     finally:
         shutil.rmtree(files, ignore_errors=True)
 
@@ -269,10 +270,6 @@ def _succeeded(process: subprocess.Popen[bytes]) -> None:
         raise
     if status:
         raise RuntimeError(f"{process.args!r} ended with status {status}")
-
-
-def _since(begun: float) -> float:
-    return (time.perf_counter() - begun) * 1000
 
 
 def major_of(version: str) -> int:

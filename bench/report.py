@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from textwrap import fill
 from typing import Any
 
@@ -38,6 +39,10 @@ def bullet(text: str) -> str:
     """An item of a Markdown list, filled to 100 columns."""
     return fill(" ".join(text.split()), 100, initial_indent="- ", subsequent_indent="  ",
                 break_long_words=False, break_on_hyphens=False)  # fmt: skip
+
+
+def bullets(texts: Iterable[str]) -> str:
+    return "\n".join(bullet(text) for text in texts)
 
 
 def machine_line(machine: dict[str, Any]) -> str:

@@ -29,6 +29,7 @@ class Summary:
     n: int
     median: float
     p95: float
+    p99: float
     min: float
     max: float
 
@@ -37,7 +38,8 @@ class Summary:
 
 
 def summarise(values: Sequence[float]) -> Summary:
-    return Summary(len(values), median(values), percentile(values, 95), min(values), max(values))
+    return Summary(len(values), median(values), percentile(values, 95), percentile(values, 99),
+                   min(values), max(values))  # fmt: skip
 
 
 def ratio_of_medians(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bench import chart, peers
 from bench.record import Results, look_up
 from bench.report import (
-    bullet,
+    bullets,
     busy_note,
     claim_lines,
     machine_line,
@@ -113,7 +113,7 @@ it by hand. Figures depend on the machine, ratios much less.
 
 {markdown_table(_against(results))}
 
-{_bullets(claim_lines(results))}
+{bullets(claim_lines(results))}
 
 ## cowdb by itself
 
@@ -145,7 +145,7 @@ Ctrl-C. The exit status is 3 when a claim does not hold.
 
 def _how(results: Results) -> str:
     parameters, conditions = results["parameters"], results["conditions"]
-    return _bullets([
+    return bullets([
         "One run, one filesystem for everybody; pgbench's tables, loaded once into a managed "
         "source of cowdb's. The peers work on a copy of that source's data directory.",
         "Each time ends when a fresh connection has had the right answer to "
@@ -165,10 +165,6 @@ def _how(results: Results) -> str:
         "a password (cowdb's over TCP with one).",
         f"Page cache: {conditions['page_cache']}.",
     ])  # fmt: skip
-
-
-def _bullets(texts: list[str]) -> str:
-    return "\n".join(bullet(text) for text in texts)
 
 
 def _settings(settings: dict[str, str]) -> str:

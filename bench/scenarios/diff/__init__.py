@@ -1,7 +1,6 @@
 """Row diff: two branches that differ in some rows, by cowdb, reladiff, EXCEPT and plain counting.
 
-`measure` runs it, `peers` are the others' ways, `kept` is what an interrupted run leaves for the
-next one, `story` tells it; the seam between them is the JSON.
+`measure` runs it, `peers` are the others' ways, `story` tells it; the seam is the JSON.
 """
 
 from __future__ import annotations

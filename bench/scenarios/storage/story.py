@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import chart
 from bench.record import Results, look_up
-from bench.report import bullet, claim_lines, markdown_table, ms_text, plain_table
+from bench.report import bullets, claim_lines, markdown_table, ms_text, plain_table
 from bench.stats import Summary, median
 
 if TYPE_CHECKING:
@@ -192,11 +192,11 @@ Made by `bench/storage.py` from bench/results/storage-btrfs.json, storage-reflin
 storage-zfs.json, which hold every sample; do not edit it by hand. What the drivers guarantee is in
 [docs/storage.md](../storage.md).
 
-{_bullets(_notes(results))}
+{bullets(_notes(results))}
 
 {markdown_table(_rows(results))}
 
-{_bullets(claim_lines(results))}
+{bullets(claim_lines(results))}
 
 ## How it was measured
 
@@ -220,7 +220,7 @@ file under /var/tmp and is removed at the end.
 
 def _how(results: Results) -> str:
     settings = results["conditions"]
-    return _bullets([
+    return bullets([
         "The drivers' own calls, without an agent: one volume with a data directory that initdb "
         "and pgbench made, on a new filesystem of 6 GiB in a sparse file.",
         "A *copy* is `cp -a --reflink=never` of that directory on the same filesystem, a start "
@@ -251,10 +251,6 @@ def _how(results: Results) -> str:
 def _written(facts: Facts) -> str:
     every = facts.get("write_every", 1)
     return f"{_name(facts)}: {'every' if every == 1 else f'every {every}th'} one changes 100 rows"
-
-
-def _bullets(texts: list[str]) -> str:
-    return "\n".join(bullet(text) for text in texts)
 
 
 def _settings(settings: dict[str, str]) -> str:
