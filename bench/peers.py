@@ -65,7 +65,7 @@ class Server:
     def start(self) -> None:
         """Returns when a connection has been accepted; asks every 2 ms, where pg_ctl waits 100."""
         hba = self.room / "pg_hba.conf"
-        hba.write_text("local all all trust\n")
+        hba.write_text("local all all trust\nlocal replication all trust\n")
         hba.chmod(0o644)
         fixed = {"listen_addresses": "", "unix_socket_directories": str(self.room),
                  "hba_file": str(hba), "port": "5432"}  # fmt: skip
@@ -95,6 +95,13 @@ class Server:
                 raise
             finally:
                 self.process = None
+
+    def kill(self) -> None:
+        """At once, for what is thrown away; harmless when it is down."""
+        if self.process is not None:
+            self.process.send_signal(3)
+            self.process.wait(_PATIENCE)
+            self.process = None
 
     def connect(self, database: str) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(host=str(self.room), port=5432, user="postgres", dbname=database,
@@ -138,7 +145,7 @@ def staged(
         room = place / "room"
         room.mkdir()
         os.chown(room, owner.st_uid, owner.st_gid)
-        _copy_tree(origin, place / "data")
+        copy_tree(origin, place / "data")
         drop_spare_wal(bindir, place / "data")
         server = Server(bindir, place / "data", room)
         try:
@@ -168,7 +175,7 @@ def copy_and_start(stage: Stage) -> float:
     copied = Server(stage.server.bindir, stage.place / "copy", room)
     try:
         begun = time.perf_counter()
-        _copy_tree(stage.server.datadir, copied.datadir)
+        copy_tree(stage.server.datadir, copied.datadir)
         copied.start()
         _ask(copied, stage.database, stage)
         return since(begun)
@@ -178,7 +185,7 @@ def copy_and_start(stage: Stage) -> float:
         shutil.rmtree(room)
 
 
-def _copy_tree(origin: Path, target: Path) -> None:
+def copy_tree(origin: Path, target: Path) -> None:
     subprocess.run(["cp", "-a", "--reflink=never", origin, target], check=True)
 
 

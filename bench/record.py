@@ -61,6 +61,12 @@ class Record:
         for measure, value in measures.items():
             self.samples.setdefault((database, method, measure), []).append(round(value, 3))
 
+    def forget(self, database: str, method: str, prefix: str) -> None:
+        """What a run that was interrupted in the middle of a part has left of it."""
+        for key in list(self.samples):
+            if key[:2] == (database, method) and key[2].startswith(prefix):
+                del self.samples[key]
+
     def series(self) -> list[Series]:
         return [
             {"database": key[0], "method": key[1], "measure": key[2], "ms": values}

@@ -66,6 +66,10 @@ def machine_table(results: Results) -> str:
     return markdown_table(rows)
 
 
+def settings_text(settings: dict[str, str]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in settings.items())
+
+
 def busy_note(machine: dict[str, Any]) -> str:
     """A warning when others used the machine at the same time; else empty."""
     load = machine["load_average_at_start"][0]

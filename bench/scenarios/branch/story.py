@@ -15,6 +15,7 @@ from bench.report import (
     markdown_table,
     ms_text,
     plain_table,
+    settings_text,
     times_text,
 )
 
@@ -101,6 +102,10 @@ def table(results: Results) -> str:
     ])  # fmt: skip
 
 
+def headline(results: Results) -> str:
+    return markdown_table(_against(results))
+
+
 def page(results: Results) -> str:
     return f"""# What a branch costs
 
@@ -158,17 +163,13 @@ def _how(results: Results) -> str:
         "of a peer, so that the same noise falls on both sides.",
         f"Peers: up to {parameters['repeats']} repeats, no further one after "
         f"{parameters['peer_budget_s']:.0f} s.",
-        f"Peers run with {_settings(conditions['peer_settings'])}; branches with "
-        f"{_settings(conditions['branch_settings'])}. Nobody waits for the disk at a commit.",
+        f"Peers run with {settings_text(conditions['peer_settings'])}; branches with "
+        f"{settings_text(conditions['branch_settings'])}. Nobody waits for the disk at a commit.",
         "In the peers' favour: dumps are not compressed, autovacuum is off, spare WAL segments are "
         "not copied, readiness is looked for every 2 ms, connections go over a Unix socket without "
         "a password (cowdb's over TCP with one).",
         f"Page cache: {conditions['page_cache']}.",
     ])  # fmt: skip
-
-
-def _settings(settings: dict[str, str]) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in settings.items())
 
 
 def _database(facts: dict[str, Any]) -> dict[str, Any]:

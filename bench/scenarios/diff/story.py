@@ -74,6 +74,10 @@ def table(results: Results) -> str:
     ])  # fmt: skip
 
 
+def headline(results: Results) -> str:
+    return markdown_table(_compared(results))
+
+
 def page(results: Results) -> str:
     return f"""# What a row diff costs
 
