@@ -28,8 +28,8 @@ from tests.agenthost import AgentHost
 PORTS = 1500
 SERVER_SETTINGS = {**peers.SETTINGS, "max_connections": "300"}
 """Of the one server whose databases are the branches."""
-COPY_SETTINGS = {**peers.SETTINGS, **BRANCH_SETTINGS}
-"""Of each copy: as small as a branch of cowdb's."""
+COPY_SETTINGS = {**peers.SETTINGS, **BRANCH_SETTINGS, "wal_keep_size": "256MB"}
+"""Of each copy: as small as a branch of cowdb's, with the WAL that pg_basebackup needs."""
 _SOURCE, _SNAPSHOT = "shop", "shop@loaded"
 _CACHED = "/var/cache/cowdb/postgresql/*/bin"  # where hostprep puts the other majors
 _STRATEGIES = {CLONE: "file_copy", WAL_LOG: "wal_log"}

@@ -21,6 +21,8 @@ TITLES = {
     COWDB: "cowdb", CLONE: "CREATE DATABASE, clone", WAL_LOG: "CREATE DATABASE, WAL_LOG",
     COPY: "copy + start",
 }  # fmt: skip
+WHOLE = (WAL_LOG, COPY)
+"""These copy every byte for each branch."""
 CLONE_SINCE = 18  # the major that learned file_copy_method
 
 REFUSED = (psycopg.Error, CowdbError, subprocess.CalledProcessError, RuntimeError)

@@ -44,12 +44,12 @@ class Copies:
         server.start()
 
     def _back_up(self, parent: Server, target: Path) -> None:
-        words = parent.client("pg_basebackup", "-D", str(target), "-c", "fast", "-X", "fetch",
+        words = parent.client("pg_basebackup", "-D", str(target), "-c", "fast", "-X", "stream",
                               "--no-sync", "--no-manifest")  # fmt: skip
         made = parent.spawn(words, cwd=self._place, stderr=subprocess.PIPE)
         _, error = made.communicate(timeout=600)
         if made.returncode:
-            raise subprocess.CalledProcessError(made.returncode, "pg_basebackup", stderr=error)
+            raise RuntimeError(f"pg_basebackup: {(error or b'').decode().strip()[-300:]}")
 
     def connect(self, name: str | None) -> Session:
         return self._servers[name].connect(self._database)

@@ -163,7 +163,7 @@ def _agents() -> Results:
     samples, databases = record.series(), _databases()
     return {
         "format": 1, "scenario": "agents", "quick": False, "machine": dict(MACHINE),
-        "parameters": {"peer_budget": 60.0,
+        "parameters": {"peer_budget": 60.0, "copy_budget": 10.0,
                        "shapes": {item.name: vars(item.shape) for item in ALL}},
         "conditions": CONDITIONS, "databases": databases, "samples": samples,
         "summary": summary(samples), "ratios": measure.ratios(databases),

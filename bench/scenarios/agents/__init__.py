@@ -10,7 +10,7 @@ import argparse
 
 from bench.scenarios.agents.measure import run
 from bench.scenarios.agents.story import draw, headline, page, table
-from bench.scenarios.agents.workloads import SEARCH, SIMULATION
+from bench.scenarios.agents.workloads import SEARCH
 from bench.sizes import parse_sizes
 from bench.ways import PEERS
 
@@ -21,7 +21,7 @@ __all__ = ["HELP", "PARTS", "add_options", "draw", "headline", "page", "run", "t
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    grown = [SEARCH, SIMULATION]
+    grown = [SEARCH]
     parser.add_argument(
         "--sizes",
         type=parse_sizes,
@@ -51,7 +51,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=60.0,
         metavar="SECONDS",
-        help="of a peer for one workload (default 60)",
+        help="of the clone for one workload (default 60)",
+    )
+    parser.add_argument(
+        "--copy-budget",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="of a peer that copies every byte, for one workload (default 10)",
     )
     parser.add_argument(
         "--roots",

@@ -22,20 +22,22 @@ from bench.scenarios.agents.tree import Shape
 from bench.scenarios.agents.workloads import ALL, SEARCH, SIMULATION, Workload
 from bench.sizes import bytes_of
 from bench.ways import ALL as METHODS
-from bench.ways import COWDB, PEERS, TITLES
+from bench.ways import COWDB, PEERS, TITLES, WHOLE
 
 SEED = 20260417
 GROWTH_BAR = 1.25
-_NAMES = ("sizes", "grown", "scale", "peer_budget", "pg_version", "peers", "spares", "roots")
+_NAMES = ("sizes", "grown", "scale", "peer_budget", "copy_budget", "pg_version", "peers", "spares",
+          "roots")  # fmt: skip
 
 
 def run(options: argparse.Namespace, say: Say) -> Results:
     if options.quick:
         options.sizes, options.grown, options.peer_budget = ("10MB",), (), 20.0
+        options.copy_budget = 20.0
     described = machine.describe()
     chosen = json.loads(json.dumps({name: getattr(options, name) for name in _NAMES}))
     name = f"agents-unfinished{'-quick' if options.quick else ''}.json"
-    kept = Kept.found(options.results / name, chosen, fresh=options.fresh or options.quick)
+    kept = Kept.found(options.results / name, chosen, fresh=options.fresh)
     if kept.done:
         say(f"going on where a run was interrupted: {len(kept.done)} parts are done")
     methods = ground.usable([COWDB, *options.peers], options.pg_version)
@@ -86,7 +88,8 @@ def _measure(
                       shape.ends_empty)  # fmt: skip
     workload = Workload(workload.name, shape, workload.step, workload.check, workload.running)
     running = workload.running and options.roots == "running"
-    budget = math.inf if method == COWDB else options.peer_budget
+    budget = options.copy_budget if method in WHOLE else options.peer_budget
+    budget = math.inf if method == COWDB else budget
     place.settle()
     with ground.opened(place, method, running=running,
                        spares=0 if running else options.spares) as way:  # fmt: skip

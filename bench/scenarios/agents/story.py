@@ -127,8 +127,9 @@ it by hand. Figures depend on the machine, ratios much less.
 
 {markdown_table(_outcomes(results))}
 
-`N x`: how many times as long as cowdb a step takes that is finished. A peer's workload is stopped
-after {results["parameters"]["peer_budget"]:.0f} s; cowdb's never is.
+`N x`: how many times as long as cowdb a step takes that is finished. The clone is stopped after
+{results["parameters"]["peer_budget"]:.0f} s of a workload, the ways that copy every byte after
+{results["parameters"]["copy_budget"]:.0f} s; cowdb never is.
 
 {bullets(claim_lines(results))}
 

@@ -27,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="of the databases; default 20MB,1GB",
     )
     parser.add_argument(
-        "--branches", type=int, default=50, metavar="N", help="of each tree (default 50)"
+        "--branches", type=int, default=40, metavar="N", help="of each tree (default 40)"
     )
     parser.add_argument(
         "--threads", type=int, nargs="*", default=[1, 4], metavar="N", help="default 1 4"
@@ -41,9 +41,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--peer-budget",
         type=float,
-        default=5.0,
+        default=3.0,
         metavar="SECONDS",
-        help="of a peer for one tree (default 5)",
+        help="of a peer for one tree (default 3)",
     )
     parser.add_argument(
         "--fresh",

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import threading
 import time
@@ -42,6 +43,7 @@ PARENTS: dict[str, Callable[[int], int | None]] = {
 OPERATIONS = ("create", "connect", "read", "range", "update", "ddl", "remove")
 DEEP_BAR, SIZE_BAR = 1.2, 1.25
 DEEP_CHANGES, RANGE, UPDATED = 50, 100, 20
+_DEEP_BUDGETS = 4  # of a tree, for the deep one
 _ROUNDS, _READS = 20, 100  # of point reads at either end
 _NAMES = ("sizes", "branches", "threads", "deep", "peer_budget", "pg_version", "peers")
 
@@ -79,7 +81,7 @@ def run(options: argparse.Namespace, say: Say) -> Results:
     described = machine.describe()
     chosen = json.loads(json.dumps({name: getattr(options, name) for name in _NAMES}))
     name = f"operations-unfinished{'-quick' if options.quick else ''}.json"
-    kept = Kept.found(options.results / name, chosen, fresh=options.fresh or options.quick)
+    kept = Kept.found(options.results / name, chosen, fresh=options.fresh)
     if kept.done:
         say(f"going on where a run was interrupted: {len(kept.done)} parts are done")
     for size in options.sizes:
@@ -118,7 +120,8 @@ def _measure_size(options: argparse.Namespace, kept: Kept, size: str, say: Say) 
             measure = f"{shape}.{threads}." if threads else "deep."
             kept.record.forget(size, method, measure)
             place.settle()
-            budget = 3600.0 if method == COWDB else options.peer_budget
+            budget = options.peer_budget * (1 if threads else _DEEP_BUDGETS)
+            budget = math.inf if method == COWDB else budget
             with ground.opened(place, method) as way:
                 cell = Cell(way, kept.record, size, method, measure, place.rows,
                             time.monotonic() + budget)  # fmt: skip
