@@ -25,7 +25,7 @@ from cowdb.config import BRANCH_SETTINGS, Config
 from cowdb.controller.client import Client
 from tests.agenthost import AgentHost
 
-PORTS = 1500
+PORTS, _FIRST_PORT = 1500, 10_000
 SERVER_SETTINGS = {**peers.SETTINGS, "max_connections": "300"}
 """Of the one server whose databases are the branches."""
 COPY_SETTINGS = {**peers.SETTINGS, **BRANCH_SETTINGS, "wal_keep_size": "256MB"}
@@ -68,8 +68,9 @@ def bindirs() -> tuple[str, ...]:
 def prepared(label: str, version: str | None, say: Say) -> Iterator[Ground]:
     """:param label: the size, such as "20MB"."""
     room = 40 * 2**30 + 12 * bytes_of(label)
-    config = {"bindirs": list(bindirs())}
-    with bench_host(room, wipe=False, ports=PORTS, config=config) as host:
+    first = _FIRST_PORT + os.getpid() % 3 * PORTS  # out of the way of the tests' hosts
+    config = {"bindirs": list(bindirs()), "ports": [first, first + PORTS - 1]}
+    with bench_host(room, wipe=False, config=config) as host:
         with host.client() as client:
             say(f"{label}: load")
             source = client.sources.add(_SOURCE, version=version)

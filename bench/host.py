@@ -26,20 +26,13 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 @contextlib.contextmanager
 def bench_host(
-    size: int,
-    *,
-    wipe: bool = True,
-    ports: int = 200,
-    config: Mapping[str, Any] = MappingProxyType({}),
+    size: int, *, wipe: bool = True, config: Mapping[str, Any] = MappingProxyType({})
 ) -> Iterator[AgentHost]:
     """:param size: bytes that the pool may grow to; the loop file is sparse.
     :param wipe: take down branch by branch; else by force, which is quicker where there are many.
-    :param ports: how many servers it may have.
     :param config: keys of config.toml that differ."""
     with _signals_restored():
-        with agent_host(
-            "btrfs", size=size, ports=ports, **{"reap_interval": 1.0, **config}
-        ) as host:
+        with agent_host("btrfs", size=size, **{"reap_interval": 1.0, **config}) as host:
             try:
                 yield host
             finally:

@@ -150,6 +150,7 @@ MACHINE = {"cpu": "A", "cores": 2, "memory_bytes": 2**34, "kernel": "6", "os": "
            "git_commit": "abc", "git_dirty": False, "postgres": "18.0"}  # fmt: skip
 CONDITIONS = {"server_settings": {"a": "1"}, "copy_settings": {"a": "1"},
               "branch_settings": {"a": "1"}, "spares": 0, "first_branches_of": "running",
+              "sessions_kept": False,
               "page_cache": "warm"}  # fmt: skip
 
 

@@ -67,6 +67,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="what tree search and simulation branch from",
     )
     parser.add_argument(
+        "--keep-sessions",
+        action="store_true",
+        help="of workers between their steps, also where they are in the way of branching",
+    )
+    parser.add_argument(
         "--spares",
         type=int,
         default=0,

@@ -27,7 +27,7 @@ from bench.ways import COWDB, PEERS, TITLES, WHOLE
 SEED = 20260417
 GROWTH_BAR = 1.25
 _NAMES = ("sizes", "grown", "scale", "peer_budget", "copy_budget", "pg_version", "peers", "spares",
-          "roots")  # fmt: skip
+          "roots", "keep_sessions")  # fmt: skip
 
 
 def run(options: argparse.Namespace, say: Say) -> Results:
@@ -93,8 +93,10 @@ def _measure(
     place.settle()
     with ground.opened(place, method, running=running,
                        spares=0 if running else options.spares) as way:  # fmt: skip
-        found = runs.run(workload, way, kept.record, place.label, method, budget=budget, seed=SEED,
-                         prefix=workload.name[:3], say=say)  # fmt: skip
+        found = runs.run(
+            workload, way, kept.record, place.label, method, budget=budget, seed=SEED,
+            prefix=workload.name[:3], keep_sessions=options.keep_sessions, say=say,
+        )  # fmt: skip
     say(f"{place.label}, {method}: {workload.name}: {found['finished']} of {found['planned']} in "
         f"{found['ms'] / 1000:.1f} s")  # fmt: skip
     return {"database": place.label, **found}
@@ -120,6 +122,7 @@ def _results(options: argparse.Namespace, kept: Kept, described: dict[str, Any])
             "server_settings": ground.SERVER_SETTINGS, "copy_settings": ground.COPY_SETTINGS,
             "branch_settings": ground.branch_settings(),
             "spares": options.spares, "first_branches_of": options.roots,
+            "sessions_kept": options.keep_sessions,
             "page_cache": "warm for all",
         },
         "databases": databases,

@@ -1,8 +1,9 @@
 """Run one workload in one way: workers that branch, work, compare and throw away.
 
-A worker keeps its session until it has connected to its next branch, as the benchmark has it. A
-step that is refused counts as failed, its branch is thrown away, and what should have come of it
-comes of its nearest ancestor that is there.
+A worker keeps its session until it has connected to its next branch, as the benchmark has it; where
+sessions are in the way of branching, it ends them with its steps, unless told otherwise. A step
+that is refused counts as failed, its branch is thrown away, and what should have come of it comes
+of its nearest ancestor that is there.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Run:
     say: Say
     turns: list[list[Step]]
     nodes: dict[str, Node]
+    ends_sessions: bool
     lock: threading.Lock = field(default_factory=threading.Lock)
     counts: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
@@ -87,13 +89,16 @@ class Run:
 
 
 def run(workload: Workload, way: Way, record: Record, label: str, method: str, *,
-        budget: float, seed: int, prefix: str, say: Say) -> dict[str, Any]:  # fmt: skip
+        budget: float, seed: int, prefix: str, keep_sessions: bool,
+        say: Say) -> dict[str, Any]:  # fmt: skip
     """What came of it: steps planned, finished, failed, not reached, and how long it took.
 
-    :param budget: seconds, after which no step is begun."""
+    :param budget: seconds, after which no step is begun.
+    :param keep_sessions: also where they are in the way of branching."""
     turns = draw(workload.shape, prefix, seed)
     nodes = {step.name: Node(step) for turn in turns for step in turn}
-    found = Run(workload, way, record, label, method, time.monotonic() + budget, say, turns, nodes)
+    found = Run(workload, way, record, label, method, time.monotonic() + budget, say, turns, nodes,
+                ends_sessions=way.lonely and not keep_sessions)  # fmt: skip
     begun = time.perf_counter()
     crew.work([_worker(found, number) for number in range(workload.shape.workers)])
     if workload.shape.ends_empty:
@@ -175,9 +180,13 @@ def _step(
                 previous.close()
         at = step.name
         story = _work(found, step, story, session)
+        if found.ends_sessions:
+            session.close()
+            session = None
         node.depth = len(story.trail)
         if step.prune:
-            session.close()
+            if session is not None:
+                session.close()
             session = None
             _measured(found, "remove", lambda: found.way.remove(step.name))
             node.left = False

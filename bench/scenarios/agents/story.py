@@ -196,7 +196,9 @@ def _how(results: Results) -> str:
         "statements on each, all alive until they have been compared, then all thrown away.",
         "A step: make a branch, connect, see that it has what its ancestors wrote and nothing "
         "else, change it, query it. The trees are drawn beforehand from a seed, so that every way "
-        "makes the same ones. A worker keeps its session until it has the next one.",
+        "makes the same ones. A worker keeps its session until it has the next one"
+        + ("." if conditions["sessions_kept"] else "; with CREATE DATABASE, whose template may "
+           "have none, it ends it with the step, which favours these peers."),
         "In tree search and simulation the first branches come of "
         + ("a running branch" if conditions["first_branches_of"] == "running" else "a snapshot")
         + ", and all others of running branches everywhere: cowdb takes a snapshot of the parent "
@@ -205,9 +207,8 @@ def _how(results: Results) -> str:
         "Peers: one server whose databases are the branches, with the clone of PostgreSQL 18 "
         "(`STRATEGY FILE_COPY`, `file_copy_method = clone`) and with `STRATEGY WAL_LOG`; and a "
         "copy of the data directory with a server each (cp of the root, pg_basebackup of a parent "
-        "that runs). All on cowdb's filesystem and of its major. Where a worker's own session is "
-        "in its way, it ends that first; a parent that another worker is connected to makes the "
-        "step fail, and its children come of the nearest ancestor.",
+        "that runs). All on cowdb's filesystem and of its major. A step that is "
+        "refused counts as failed, and what should have come of it comes of the nearest ancestor.",
         "Only one table grows with the database, and no workload reads all of it.",
         f"The server's settings: {settings_text(conditions['server_settings'])}; a copy's: "
         f"{settings_text(conditions['copy_settings'])}; a branch's: "
