@@ -69,7 +69,7 @@ def prepared(label: str, version: str | None, say: Say) -> Iterator[Ground]:
     """:param label: the size, such as "20MB"."""
     room = 40 * 2**30 + 12 * bytes_of(label)
     first = _FIRST_PORT + os.getpid() % 3 * PORTS  # out of the way of the tests' hosts
-    config = {"bindirs": list(bindirs()), "ports": [first, first + PORTS - 1]}
+    config = {"bindirs": list(bindirs()), "ports": (first, first + PORTS - 1)}
     with bench_host(room, wipe=False, config=config) as host:
         with host.client() as client:
             say(f"{label}: load")

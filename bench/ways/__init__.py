@@ -7,6 +7,7 @@ can be connected to, and may be the parent of further ones.
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from typing import Protocol
 
 import psycopg
@@ -35,8 +36,9 @@ class Way(Protocol):
     lonely: bool
     """A session at the parent, also one's own, is in the way of making a branch of it."""
 
-    def create(self, name: str, parent: str | None) -> None:
-        """A branch of a branch as it is now, or of the root; raises one of REFUSED."""
+    def create(self, name: str, parent: str | None) -> Mapping[str, float]:
+        """A branch of a branch as it is now, or of the root; raises one of REFUSED. Returns the
+        parts of the time, in milliseconds, where the way knows them."""
 
     def connect(self, name: str | None) -> Session:
         """In autocommit; to the root where there is no name."""

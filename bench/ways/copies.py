@@ -29,7 +29,7 @@ class Copies:
         self.create("root", None)
         self._servers[None] = self._servers.pop("root")
 
-    def create(self, name: str, parent: str | None) -> None:
+    def create(self, name: str, parent: str | None) -> Mapping[str, float]:
         home = self._place / name
         room = home / "room"
         for folder in (home, room):
@@ -42,6 +42,7 @@ class Copies:
             self._back_up(self._servers[parent], server.datadir)
         self._servers[name] = server
         server.start()
+        return {}
 
     def _back_up(self, parent: Server, target: Path) -> None:
         words = parent.client("pg_basebackup", "-D", str(target), "-c", "fast", "-X", "stream",

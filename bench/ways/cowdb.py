@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 
 import psycopg
 
@@ -26,9 +27,10 @@ class Cowdb:
         if running:
             self._origin = _ROOT
 
-    def create(self, name: str, parent: str | None) -> None:
+    def create(self, name: str, parent: str | None) -> Mapping[str, float]:
         made = self._client.branches.create(name, parent or self._origin)
         self._dsns[name] = made["dsn"]
+        return made["timings_ms"]
 
     def connect(self, name: str | None) -> Session:
         return psycopg.connect(self._dsns[name or _ROOT], autocommit=True)

@@ -6,6 +6,7 @@ A template may have no session; the server waits five seconds for one to end, th
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
 from bench.peers import Server
 from bench.shop import Session
@@ -21,9 +22,10 @@ class Databases:
         self._server, self._template, self._strategy = server, template, strategy
         self._own, self._opened = threading.local(), list[Session]()
 
-    def create(self, name: str, parent: str | None) -> None:
+    def create(self, name: str, parent: str | None) -> Mapping[str, float]:
         template = parent or self._template
         self._ask(f'create database "{name}" template "{template}" strategy {self._strategy}')
+        return {}
 
     def connect(self, name: str | None) -> Session:
         return self._server.connect(name or self._template)

@@ -56,9 +56,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--copy-budget",
         type=float,
-        default=10.0,
+        default=6.0,
         metavar="SECONDS",
-        help="of a peer that copies every byte, for one workload (default 10)",
+        help="of a peer that copies every byte, for one workload (default 6)",
     )
     parser.add_argument(
         "--roots",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +64,10 @@ class Run:
     def timed(self, operation: str, begun: float) -> None:
         measure = f"{self.workload.name}.{operation}"
         self.record.add(self.label, self.method, **{measure: since(begun)})
+
+    def note(self, operation: str, parts: Mapping[str, float]) -> None:
+        named = {f"{self.workload.name}.{operation}.{part}": ms for part, ms in parts.items()}
+        self.record.add(self.label, self.method, **named)
 
     def count(self, what: str, by: int = 1) -> None:
         with self.lock:
@@ -169,7 +174,8 @@ def _step(
         if session is not None and found.way.lonely and at == origin:
             session.close()
             session = None
-        _measured(found, "create", lambda: found.way.create(step.name, origin))
+        parts = _measured(found, "create", lambda: found.way.create(step.name, origin))
+        found.note("create", parts)
         node.left = True
         found.count("alive")
         previous, session = session, None
