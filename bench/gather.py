@@ -27,11 +27,11 @@ def write(scenarios: Mapping[str, Scenario], results: Path, docs: Path) -> Path:
     kept = {name: item for name, item in found.items() if item is not None}
     target = docs.parent / "benchmarks.md"
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(page(scenarios, kept, docs.name))
+    target.write_text(page(scenarios, kept, docs))
     return target
 
 
-def page(scenarios: Mapping[str, Scenario], kept: Mapping[str, Results], folder: str) -> str:
+def page(scenarios: Mapping[str, Scenario], kept: Mapping[str, Results], folder: Path) -> str:
     parts = "\n\n".join(
         _part(name, scenarios[name], results, folder) for name, results in kept.items()
     )
@@ -45,12 +45,16 @@ measured and how to run it. Figures depend on the machine, ratios much less.
 """
 
 
-def _part(name: str, scenario: Scenario, results: Results, folder: str) -> str:
-    blocks = [f"## {name}", f"{scenario.HELP[:1].upper()}{scenario.HELP[1:]}: "
-              f"[the page]({folder}/{name}.md).",
-              f"![{name}]({folder}/{name}.svg)", scenario.headline(results),
-              bullets(claim_lines(results)), _where(results)]  # fmt: skip
-    return "\n\n".join(blocks)
+def _part(name: str, scenario: Scenario, results: Results, folder: Path) -> str:
+    blocks = [
+        f"## {name}",
+        f"{scenario.HELP[:1].upper()}{scenario.HELP[1:]}: [the page]({folder.name}/{name}.md).",
+        f"![{name}]({folder.name}/{name}.svg)" if (folder / f"{name}.svg").exists() else "",
+        scenario.headline(results) if hasattr(scenario, "headline") else "",
+        bullets(claim_lines(results)),
+        _where(results),
+    ]
+    return "\n\n".join(block for block in blocks if block)
 
 
 def _where(results: Results) -> str:

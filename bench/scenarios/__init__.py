@@ -23,7 +23,7 @@ class Scenario(Protocol):
 
     PARTS: where one run measures one part only, the parts' names; `add_options` then sets
     `options.part`, and the rest is told from the merged results of all parts. Else empty.
-    `headline` is the table, in Markdown, that docs/benchmarks.md shows of it."""
+    `headline` is the table, in Markdown, that docs/benchmarks.md shows of it; it may be missing."""
 
     HELP: str
     PARTS: tuple[str, ...]
