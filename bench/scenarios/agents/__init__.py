@@ -10,7 +10,7 @@ import argparse
 
 from bench.scenarios.agents.measure import run
 from bench.scenarios.agents.story import draw, headline, page, table
-from bench.scenarios.agents.workloads import SEARCH
+from bench.scenarios.agents.workloads import ALL, SEARCH
 from bench.sizes import parse_sizes
 from bench.ways import PEERS
 
@@ -28,6 +28,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=("20MB", "1GB"),
         metavar="LIST",
         help="all workloads on the first, some on the others; default 20MB,1GB",
+    )
+    parser.add_argument(
+        "--workloads",
+        nargs="*",
+        default=[item.name for item in ALL],
+        metavar="WORKLOAD",
+        help="those on the first; default all five",
     )
     parser.add_argument(
         "--grown",

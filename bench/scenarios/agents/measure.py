@@ -27,8 +27,8 @@ from bench.ways import COWDB, PEERS, TITLES, WHOLE
 
 SEED = 20260417
 GROWTH_BAR = 1.25
-_NAMES = ("sizes", "grown", "scale", "peer_budget", "copy_budget", "pg_version", "peers", "spares",
-          "roots", "keep_sessions")  # fmt: skip
+_NAMES = ("sizes", "workloads", "grown", "scale", "peer_budget", "copy_budget", "pg_version",
+          "peers", "spares", "roots", "keep_sessions")  # fmt: skip
 
 
 def run(options: argparse.Namespace, say: Say) -> Results:
@@ -57,8 +57,8 @@ def run(options: argparse.Namespace, say: Say) -> Results:
 
 
 def _workloads(options: argparse.Namespace, size: str) -> list[Workload]:
-    first = size == options.sizes[0]
-    return [workload for workload in ALL if first or workload.name in options.grown]
+    names = options.workloads if size == options.sizes[0] else options.grown
+    return [workload for workload in ALL if workload.name in names]
 
 
 def _cell(size: str, workload: Workload, method: str) -> str:
