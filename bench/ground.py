@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bench import machine, peers, shop
 from bench.host import bench_host, folder, settle_disk, warm
@@ -32,6 +33,7 @@ COPY_SETTINGS = {**peers.SETTINGS, **BRANCH_SETTINGS, "wal_keep_size": "256MB"}
 """Of each copy: as small as a branch of cowdb's, with the WAL that pg_basebackup needs."""
 _SOURCE, _SNAPSHOT = "shop", "shop@loaded"
 _CACHED = "/var/cache/cowdb/postgresql/*/bin"  # where hostprep puts the other majors
+_PATIENCE = 120.0  # for spares
 _STRATEGIES = {CLONE: "file_copy", WAL_LOG: "wal_log"}
 
 
@@ -129,13 +131,18 @@ def _open(
 
 
 def warm_up(client: Client, spares: int) -> None:
-    """Have started clones of the snapshot at hand.
+    """Returns when so many started clones of the snapshot are at hand.
 
-    :raises RuntimeError: this cowdb knows of none."""
+    :raises RuntimeError: this cowdb knows of none, or they do not come."""
     ask = getattr(client.snapshots, "warm", None)
     if ask is None:
         raise RuntimeError("this cowdb has no spares (`cowdb snapshot warm`): leave --spares out")
     ask(_SNAPSHOT, spares=spares)
+    deadline = time.monotonic() + _PATIENCE
+    while (ready := cast(Any, client.snapshots.show(_SNAPSHOT))["spares"]["ready"]) < spares:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{ready} spares of {spares} are ready after {_PATIENCE:.0f} s")
+        time.sleep(0.05)
 
 
 def branch_settings() -> dict[str, str]:
