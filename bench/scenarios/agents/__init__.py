@@ -21,7 +21,7 @@ __all__ = ["HELP", "PARTS", "add_options", "draw", "headline", "page", "run", "t
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    grown = [SEARCH]
+    names, grown = [item.name for item in ALL], [SEARCH]
     parser.add_argument(
         "--sizes",
         type=parse_sizes,
@@ -32,7 +32,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workloads",
         nargs="*",
-        default=[item.name for item in ALL],
+        default=names,
+        choices=names,
         metavar="WORKLOAD",
         help="those on the first; default all five",
     )
@@ -40,6 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--grown",
         nargs="*",
         default=grown,
+        choices=names,
         metavar="WORKLOAD",
         help=f"those on the others; default {' '.join(map(repr, grown))}",
     )

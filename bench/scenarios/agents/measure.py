@@ -170,7 +170,7 @@ def claims(databases: list[dict[str, Any]]) -> list[Claim]:
     wrong = sum(item["wrong_count"] for _, item in ours)
     checks = sum(item["finished"] + item["compared"] + item["checked"] for _, item in ours)
     found = [
-        claim("cowdb finishes every step of every workload", done / planned, 1.0,
+        claim("cowdb finishes every step of every workload", done / max(1, planned), 1.0,
               done == planned and not refused,
               f"{done:,} of {planned:,} steps, {refused} operations refused"),
         claim("a branch has its ancestors' changes and nobody else's", wrong, 0.0, not wrong,
