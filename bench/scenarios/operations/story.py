@@ -227,7 +227,7 @@ def _draw_spine(ax: Axes, results: Results) -> None:
     ax.set_yticks(ticks, [ms_text(tick).replace(".0 ", " ") for tick in ticks])
     ax.minorticks_off()
     ax.set(xlabel="branches made before", ylabel="time to make one")
-    ax.legend(frameon=False, fontsize=8.5, loc="upper left", ncols=2)
+    ax.legend(frameon=False, fontsize=8.5, loc="upper left", ncols=2, handlelength=3.4)
 
 
 def _draw_deep(ax: Axes, results: Results) -> None:
