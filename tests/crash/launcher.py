@@ -132,13 +132,23 @@ def arm_runner(bomb: Bomb) -> None:
     runner.stop = _stop
 
 
+def arm_background() -> None:
+    """Snapshots settle when a test says so, not some time later."""
+    put = Background.put
+
+    def _put(self: Background, task: Any) -> None:
+        if self.name != "background":
+            put(self, task)
+
+    Background.put = _put  # type: ignore[method-assign]
+
+
 def main() -> None:
     bomb = Bomb(Path(sys.argv[1]))
     arm_operations(bomb)
     arm_effects(bomb)
     arm_runner(bomb)
-    # Snapshots settle when a test says so, not some time later.
-    Background.put = lambda self, task: None  # type: ignore[method-assign]
+    arm_background()
     compose.serve(load(), logging.INFO)
 
 

@@ -56,6 +56,10 @@ GOOD = {
     "min_free_bytes": (0, 0),
     "start_timeout": (5, 5.0),
     "reap_interval": (0.5, 0.5),
+    "auto_spares": (0, 0),
+    "auto_spares_snapshots": (5, 5),
+    "auto_spares_seconds": (60, 60.0),
+    "spares_memory": (2**30, 2**30),
 }
 BAD: dict[str, list[object]] = {
     "state_dir": ["relative", 1],
@@ -70,6 +74,10 @@ BAD: dict[str, list[object]] = {
     "min_free_bytes": [-1, 1.5, "1"],
     "start_timeout": [0, -1, "5"],
     "reap_interval": [0, "x"],
+    "auto_spares": [-1, 101, "1", True],
+    "auto_spares_snapshots": [-1, 1.5],
+    "auto_spares_seconds": [0, "x"],
+    "spares_memory": [-1, "1G"],
 }
 
 

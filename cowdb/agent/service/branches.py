@@ -27,6 +27,7 @@ from cowdb.agent.service.context import (
     timings,
 )
 from cowdb.agent.service.snapshots import Snapshots
+from cowdb.agent.service.spares import Spares
 from cowdb.agent.steps import NoteMark
 from cowdb.agent.store import Transaction
 from cowdb.errors import ConflictError, CowdbError
@@ -39,8 +40,8 @@ _EXPIRY_PATIENCE = 0.1  # seconds: an operation at work on it is waited for by l
 
 
 class Branches:
-    def __init__(self, context: Context, snapshots: Snapshots) -> None:
-        self._context, self._snapshots = context, snapshots
+    def __init__(self, context: Context, snapshots: Snapshots, spares: Spares) -> None:
+        self._context, self._snapshots, self._spares = context, snapshots, spares
 
     def create(self, request: CreateBranch, caller: Caller, report: Report) -> BranchInfo:
         """:raises ConflictError: the name or port is taken. NotFoundError: the origin is not
@@ -53,6 +54,8 @@ class Branches:
         ref = parse_ref(request.origin, implicit=True)
         attempt = Attempt(report=report)
         if ref.snapshot is not None:
+            if found := self._spares.take(request, caller, attempt, before):
+                return found
             return self._create(request, request.origin, None, caller, attempt, before)
         try:
             implicit = self._snapshots.take_implicit(ref.parent, caller, attempt)
@@ -104,6 +107,7 @@ class Branches:
             port = claim_port(self._context, tx, request.port, branch_id)
             branch = self._record(request, snapshot, branch_id, port, caller)
             tx.branches.put(branch)
+            tx.snapshots.put(replace(snapshot, branched_at=branch.created_at))
             return Intent("branch create", request.name, branch_id,
                           plan.create_branch(branch, snapshot))  # fmt: skip
 
@@ -123,6 +127,7 @@ class Branches:
             )
 
         self._context.operations.run(caller.name, prepare, commit, attempt)
+        self._context.spares_due.set()
         return self.show(request.name, caller, sizes=False)
 
     def _record(
@@ -323,6 +328,7 @@ class Branches:
     def protect(self, name: str, caller: Caller, *, protected: bool) -> BranchInfo:
         branch_id = self._owned(name, caller, f"protect branch {name!r}").id
         with self._context.claims.hold(branch_id, name):
+            self._context.operations.catch_up(branch_id)
             with self._context.store.transaction() as tx:
                 branch = _existing(tx, branch_id)
                 mark = promotion.mark_of_branch(tx, replace(branch, protected=protected))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from urllib.parse import quote
 
@@ -76,6 +77,7 @@ def branch_info(tx: Transaction, branch: BranchRecord, host: Host, caller: Calle
         "owner": user_of(branch.owner_uid).name,
         "used_bytes": None,
         "quarantined": list(branch.quarantined),
+        "spare": branch.spare,
         "timings_ms": branch.timings,
     }
 
@@ -92,8 +94,14 @@ def used_bytes(host: Host, pool: str, volume: str) -> int | None:
         return None
 
 
-def snapshot_info(tx: Transaction, snapshot: SnapshotRecord) -> SnapshotInfo:
-    """`used_bytes` is left out: measuring takes too long for a transaction."""
+def snapshot_info(
+    tx: Transaction, snapshot: SnapshotRecord, wishes: Mapping[str, int]
+) -> SnapshotInfo:
+    """`used_bytes` is left out: measuring takes too long for a transaction.
+
+    :param wishes: how many spares each snapshot is to have.
+    """
+    ready = [item for item in tx.spares.all("snapshot = ?", snapshot.id) if item.state == "ready"]
     branches = tx.branches.all("snapshot = ?", snapshot.id)
     return {
         "ref": _reference(snapshot),
@@ -108,6 +116,11 @@ def snapshot_info(tx: Transaction, snapshot: SnapshotRecord) -> SnapshotInfo:
         "pg_version": snapshot.version,
         "branches": [branch.name for branch in branches if not branch.hidden],
         "consistency": snapshot.consistency,
+        "spares": {
+            "wanted": wishes.get(snapshot.id, 0),
+            "ready": len(ready),
+            "automatic": snapshot.spares is None,
+        },
         "timings_ms": snapshot.timings,
     }
 

@@ -21,7 +21,8 @@ def client(request: pytest.FixtureRequest, host: AgentHost) -> Iterator[Client]:
     if request.param == "in process":
         host.stop_agent()
     with connect(host.config) as found:
-        way = found.branches._call.__self__  # type: ignore[attr-defined]
+        assert found.branches.list() == []
+        way = found.branches._call.__self__.chosen  # type: ignore[attr-defined]
         assert isinstance(way, SocketTransport if request.param == "socket" else _InProcess)
         yield found
 
