@@ -417,7 +417,8 @@ def test_killed_at_every_instant(host: World, scenario: Scenario) -> None:
 
 
 TWICE = [(reset("main@settled"), 5), (remove_branch("main"), 3), (take_snapshot("prod", "stop"), 3),
-         (promote_branch(), 1), (promote_snapshot(), 2), (take_spare(), 0), (make_spare(), 5)]  # fmt: skip
+         (promote_branch(), 1), (promote_snapshot(), 2), (take_spare(), 0),
+         (make_spare(), 5)]  # fmt: skip
 if os.environ.get("COWDB_CRASH_LONG"):
     TWICE += [(create_branch("main@raw"), 7), (take_snapshot("main", "stop"), 2), (settle(), 6)]
 
