@@ -6,6 +6,7 @@ import logging
 import time
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from cowdb.agent import plan, ports
 from cowdb.agent.effects.servers import LOOPBACK, process_of
@@ -31,7 +32,7 @@ from cowdb.agent.service.spares import Spares
 from cowdb.agent.steps import NoteMark
 from cowdb.agent.store import Transaction
 from cowdb.errors import ConflictError, CowdbError
-from cowdb.model import BranchRecord, Cluster, SnapshotRecord, Wanted
+from cowdb.model import NOBODY, BranchRecord, Cluster, SnapshotRecord, Wanted
 from cowdb.names import branch_name, parse_ref
 from cowdb.wire import BranchInfo, RemovedInfo
 
@@ -54,7 +55,8 @@ class Branches:
         ref = parse_ref(request.origin, implicit=True)
         attempt = Attempt(report=report)
         if ref.snapshot is not None:
-            if found := self._spares.take(request, caller, attempt, before):
+            record = partial(self._record, request, caller=caller)
+            if found := self._spares.take(request, record, caller, attempt, before):
                 return found
             return self._create(request, request.origin, None, caller, attempt, before)
         try:
@@ -129,6 +131,11 @@ class Branches:
         self._context.operations.run(caller.name, prepare, commit, attempt)
         self._context.spares_due.set()
         return self.show(request.name, caller, sizes=False)
+
+    def ordinary(self, snapshot: SnapshotRecord, branch_id: str, port: int) -> BranchRecord:
+        """A branch for which nothing special was asked, and by nobody in particular."""
+        request = CreateBranch(name=f"_spare-{branch_id}", origin=snapshot.name)
+        return self._record(request, snapshot, branch_id, port, Caller(NOBODY, 0))
 
     def _record(
         self, request: CreateBranch, snapshot: SnapshotRecord, branch_id: str, port: int,

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -33,7 +33,7 @@ from cowdb.agent.service.context import (
 from cowdb.agent.spares import Automatic, Budget, Change, can_have, change, granted, wanted
 from cowdb.agent.store import Transaction
 from cowdb.errors import BusyError, ConflictError, CowdbError, StorageError
-from cowdb.model import NOBODY, BranchRecord, Cluster, Process, SnapshotRecord
+from cowdb.model import NOBODY, BranchRecord, Process, SnapshotRecord
 from cowdb.wire import BranchInfo, SnapshotInfo, SparesStatus
 
 log = logging.getLogger("cowdb.spares")
@@ -42,6 +42,10 @@ _SHARE = 32  # of the host's memory
 _PORTS_SHARE = 4  # of the ports that nothing else has
 _REST = 30.0  # seconds until one is tried again where it could not be made
 _URGENT = 1  # of taking: clients are admitted before the answer, the mark is written after it
+
+
+Record = Callable[[SnapshotRecord, str, int], BranchRecord]
+"""A new branch of a snapshot, by its id and port."""
 
 
 class Spares:
@@ -53,18 +57,20 @@ class Spares:
     # --- taken ---------------------------------------------------------------------------------
 
     def take(
-        self, request: CreateBranch, caller: Caller, attempt: Attempt, before: float
+        self, request: CreateBranch, record: Record, caller: Caller, attempt: Attempt, before: float
     ) -> BranchInfo | None:
-        """A branch of a snapshot that was ready before; None when there is none.
+        """A branch of a snapshot that was ready before; None when there is none, or when it would
+        not be what the request asks for.
 
+        :param record: what the branch is to be.
         :raises ConflictError: the name is taken. NotFoundError: the origin is not there.
         """
-        if not _will_do(request):
+        if request.port is not None:
             return None
         for spare in self._ready(request.origin):
             try:
                 with self._context.claims.hold(spare.id, spare.name, patience=0):
-                    operation, branch = self._take(spare, request, caller, attempt)
+                    operation, branch = self._take(spare, record, caller, attempt)
             except (BusyError, _NotReadyError):
                 continue  # somebody else was first, or it has died
             return self._taken(operation, branch, caller, attempt, before)
@@ -77,7 +83,7 @@ class Spares:
         return [spare for spare in found if spare.state == "ready"]
 
     def _take(
-        self, spare: BranchRecord, request: CreateBranch, caller: Caller, attempt: Attempt
+        self, spare: BranchRecord, record: Record, caller: Caller, attempt: Attempt
     ) -> tuple[Operation, BranchRecord]:
         """:raises _NotReadyError: it went meanwhile, or its server did."""
         made: list[BranchRecord] = []
@@ -86,23 +92,18 @@ class Spares:
             snapshot, current = tx.snapshots.get(spare.snapshot), tx.spares.get(spare.id)
             if snapshot is None or current is None or not _is_sound(current, snapshot):
                 raise _NotReadyError
-            tx.claim_name(request.name, "branch", spare.id)
-            now, ttl = self._context.now(), request.ttl_seconds
-            branch = replace(
-                current,
-                name=request.name,
-                owner_uid=caller.uid,
-                created_at=now,
-                expires_at=now + timedelta(seconds=ttl) if ttl else None,
-                hidden=request.hidden,
-                quarantined=snapshot.quarantined,
-                timings={},
-            )
+            asked = record(snapshot, spare.id, spare.cluster.port)
+            cluster = replace(asked.cluster, process=current.cluster.process)
+            if cluster != current.cluster:  # it was started without knowing what would be asked
+                raise _NotReadyError
+            tx.claim_name(asked.name, "branch", spare.id)
+            cut = snapshot.quarantined
+            branch = replace(asked, state="ready", cluster=cluster, quarantined=cut, spare=True)
             tx.spares.delete(spare.id)
             tx.branches.put(branch)
-            tx.snapshots.put(replace(snapshot, branched_at=now))
+            tx.snapshots.put(replace(snapshot, branched_at=branch.created_at))
             made.append(branch)
-            return Intent("branch create", request.name, spare.id, plan.take_spare(branch, current))
+            return Intent("branch create", branch.name, spare.id, plan.take_spare(branch, current))
 
         operation = self._context.operations.commit(caller.name, prepare, attempt, urgent=_URGENT)
         return operation, made[0]
@@ -170,13 +171,16 @@ class Spares:
         for spare in self._next()[1]:
             self.drop(spare)
 
-    def refill(self) -> bool:
-        """Make the next one that is missing. Whether one was made."""
+    def refill(self, record: Record) -> bool:
+        """Make the next one that is missing. Whether one was made.
+
+        :param record: what a branch is when nothing special is asked for.
+        """
         snapshot_id = self._next()[0].make
         if snapshot_id is None:
             return False
         try:
-            process = self._make(snapshot_id)
+            process = self._make(snapshot_id, record)
         except BusyError:
             return False  # looked at again
         except CowdbError as error:
@@ -211,7 +215,7 @@ class Spares:
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return self._context.host.config.spares_memory or total // _SHARE
 
-    def _make(self, snapshot_id: str) -> Process | None:
+    def _make(self, snapshot_id: str, record: Record) -> Process | None:
         """:raises CowdbError: nothing of it is left."""
         before, spare_id, attempt = time.perf_counter(), new_id("br"), Attempt()
 
@@ -220,7 +224,8 @@ class Spares:
             if snapshot is None or not can_have(snapshot):
                 raise ConflictError("its snapshot went meanwhile")
             self._context.pools.require_room(snapshot.pool)
-            spare = self._record(snapshot, spare_id, claim_port(self._context, tx, None, spare_id))
+            port = claim_port(self._context, tx, None, spare_id)
+            spare = replace(record(snapshot, spare_id, port), owner_uid=NOBODY, spare=True)
             tx.spares.put(spare)
             label = f"{snapshot.parent_name}@{snapshot.name}"
             return Intent("spare make", label, spare_id, plan.make_spare(spare, snapshot))
@@ -235,30 +240,6 @@ class Spares:
         with self._context.claims.hold(snapshot_id, snapshot_id, patience=0):
             self._context.operations.run("agent", prepare, commit, attempt)
         return attempt.process
-
-    def _record(self, snapshot: SnapshotRecord, spare_id: str, port: int) -> BranchRecord:
-        assert snapshot.settled is not None
-        return BranchRecord(
-            id=spare_id,
-            name=f"_spare-{spare_id}",
-            snapshot=snapshot.id,
-            base=snapshot.settled,
-            state="creating",
-            cluster=Cluster(
-                id=spare_id,
-                pool=snapshot.pool,
-                volume=spare_id,
-                data=snapshot.data,
-                port=port,
-                version=snapshot.version,
-                superuser=snapshot.superuser,
-                database=snapshot.database,
-                durable=False,
-            ),
-            owner_uid=NOBODY,
-            created_at=self._context.now(),
-            spare=True,
-        )
 
     def unsound(self) -> list[BranchRecord]:
         """Those that nobody would be given."""
@@ -300,11 +281,6 @@ class Spares:
 
 class _NotReadyError(Exception):
     """Another one has to be looked for."""
-
-
-def _will_do(request: CreateBranch) -> bool:
-    """Whether a server that was started without knowing of this request is what it asks for."""
-    return request.port is None
 
 
 def _is_sound(spare: BranchRecord, snapshot: SnapshotRecord) -> bool:

@@ -67,7 +67,7 @@ def test_the_life_of_a_branch(client: Client) -> None:
 
 def test_the_host(client: Client) -> None:
     status = client.host.status()
-    way = client.branches._call.__self__  # type: ignore[attr-defined]
+    way = client.branches._call.__self__.chosen  # type: ignore[attr-defined]
     here = isinstance(way, _InProcess)
     assert status["agent"] == ("in-process" if here else "daemon")
     assert (status["pid"] == os.getpid()) == here
