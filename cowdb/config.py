@@ -7,7 +7,6 @@ Read from the TOML file that COWDB_CONFIG names, else /etc/cowdb/config.toml, el
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -134,6 +133,8 @@ def load(path: Path | None = None) -> Config:
         return Config()
     except PermissionError:
         raise InvalidError(f"config file {target} cannot be read by this user") from None
+    import tomllib  # 4 ms that a host without the file does not pay
+
     try:
         return parse(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

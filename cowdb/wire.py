@@ -54,7 +54,7 @@ class SparesStatus(TypedDict):
     wanted: int
     ready: int
     memory_bytes: int
-    """What they cost the host now."""
+    """What they cost the host, as one of each snapshot was measured."""
     memory_limit_bytes: int
 
 

@@ -128,6 +128,7 @@ class Operations:
         """
         operation = self._begin(caller, prepare, "committed")
         self._deferred[operation.subject] = operation
+        _say(operation, "begun", caller=caller)
         try:
             for step in operation.plan.cleanup[:urgent]:
                 self._do(step, attempt)

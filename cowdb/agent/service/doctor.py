@@ -180,6 +180,10 @@ class Doctor:
     def _forget(self, record: str) -> bool:
         """Drop a record that nothing else depends on."""
         with self._context.store.transaction() as tx:
+            spares = tx.spares.all("snapshot = ?", record)
+        for spare in spares:
+            self._spares.drop(spare)
+        with self._context.store.transaction() as tx:
             come = (tx.snapshots.all("parent = ?", record), tx.branches.all("snapshot = ?", record),
                     tx.spares.all("snapshot = ?", record))  # fmt: skip
             if any(come):

@@ -159,10 +159,9 @@ class Spares:
         return {
             "wanted": wanted,
             "ready": len(ready),
-            "memory_bytes": sum(processes.memory(spare.cluster.process) for spare in ready
-                                if spare.cluster.process),
+            "memory_bytes": sum(self._costs.get(spare.snapshot, _COST) for spare in ready),
             "memory_limit_bytes": self._memory(),
-        }  # fmt: skip
+        }
 
     # --- made and taken away -------------------------------------------------------------------
 
