@@ -54,7 +54,7 @@ class Api:
         self._context, self._audit, self._kind = context, audit, kind
         self.snapshots = Snapshots(context)
         self.sources = Sources(context)
-        self.spares = Spares(context)
+        self.spares = Spares(context, lambda *place: self.branches.ordinary(*place))
         self.branches = Branches(context, self.snapshots, self.spares)
         self.pools = HostPools(context)
         self.clearance = Clearance(context, self.branches, self.snapshots, self.sources)

@@ -105,8 +105,8 @@ def _running(config: Config, kind: Kind) -> Iterator[Api]:
     api = Api(context, audit, kind)
     rounds = (api.branches.expire, api.sources.expire_loaders, children.reap)
     reaper = Reaper(rounds, config.reap_interval)
-    keeper = Keeper(api.spares.tidy, lambda: api.spares.refill(api.branches.ordinary),
-                    context.spares_due, lambda: context.operations.busy)  # fmt: skip
+    keeper = Keeper(api.spares.tidy, api.spares.refill, context.spares_due,
+                    lambda: context.operations.busy)  # fmt: skip
     try:
         recover.recover(context)
         api.spares.tidy()

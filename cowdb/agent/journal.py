@@ -83,6 +83,15 @@ def mark(tx: Transaction, operation: Operation, state: State, error: str | None 
         )
 
 
+def close(tx: Transaction, subject: str) -> None:
+    """What was left to do to something that is gone is done."""
+    tx.db.execute(
+        "update operations set state = 'done', finished_at = ? "
+        "where subject = ? and state = 'committed'",
+        (datetime.now(UTC).isoformat(), subject),
+    )
+
+
 def unfinished(store: Store) -> list[Operation]:
     """What a crash interrupted, or what could not be undone; newest first, so that what built
     upon something else is taken back before it."""

@@ -23,9 +23,9 @@ from datetime import UTC, datetime
 from cowdb.agent import effects, journal
 from cowdb.agent.host import Attempt, Host
 from cowdb.agent.journal import Operation, State
-from cowdb.agent.steps import AnyStep, Plan
+from cowdb.agent.steps import AdmitClients, AnyStep, NoteMark, Plan
 from cowdb.agent.store import Store, Transaction
-from cowdb.errors import BusyError, CowdbError
+from cowdb.errors import BusyError, CowdbError, StorageError
 from cowdb.model import SnapshotRecord
 
 log = logging.getLogger("cowdb.operations")
@@ -155,12 +155,6 @@ class Operations:
             finally:
                 self._at_work.discard(operation.id)
 
-    def catch_up(self, subject: str) -> None:
-        """Do what `finish` would do in a moment, since something builds upon it. The caller holds
-        the object's claim."""
-        if (operation := self._deferred.pop(subject, None)) is not None:
-            self.clean_up(operation, Attempt())
-
     def _begin(
         self, caller: str, prepare: Callable[[Transaction], Intent], state: State
     ) -> Operation:
@@ -239,19 +233,31 @@ class Operations:
             journal.mark(tx, operation, "done")
         _say(operation, "done")
 
-    def resume(self, subject: str) -> None:
+    def resume(self, subject: str, *, forgiving: bool = False) -> None:
         """Clean up after a committed operation on this object that could not do it itself (a
-        quota, a pool that was away). The caller holds the object's claim.
+        quota, a pool that was away), or has not yet (`finish`). The caller holds the object's
+        claim.
 
+        :param forgiving: what only tells of the object may be left for later: it may be about to
+            go, and that is what makes room in a full pool.
         :raises CowdbError: it still cannot.
         """
         if planning.get():
             return
-        self.catch_up(subject)
-        for operation in journal.unfinished(self.store):
-            mine = operation.subject == subject and operation.state == "committed"
-            if mine and operation.id not in self._at_work:
+        found = [item for item in journal.unfinished(self.store)
+                 if item.subject == subject and item.state == "committed"
+                 and item.id not in self._at_work]  # fmt: skip
+        self._deferred.pop(subject, None)
+        for operation in found:
+            try:
                 self.clean_up(operation, Attempt())
+            except StorageError:
+                if not (forgiving and _only_tells(operation.plan)):
+                    raise
+
+
+def _only_tells(plan: Plan) -> bool:
+    return all(isinstance(step, NoteMark | AdmitClients) for step in plan.cleanup)
 
 
 def complete(tx: Transaction, subject: str) -> None:
@@ -269,6 +275,7 @@ def complete(tx: Transaction, subject: str) -> None:
         if record is not None and record.state == "deleting":
             table.delete(subject)
             tx.release(subject)
+            journal.close(tx, subject)
     garbage = tx.snapshots.get(branch.snapshot) if branch and branch.state == "deleting" else None
     if garbage is not None and garbage.state == "deleting":
         tx.snapshots.delete(garbage.id)

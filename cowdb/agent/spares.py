@@ -96,12 +96,12 @@ def granted(wishes: Mapping[str, int], budget: Budget) -> dict[str, int]:
 
 def change(
     grants: Mapping[str, int], snapshots: Mapping[str, SnapshotRecord],
-    spares: Sequence[BranchRecord], dead: Collection[str], resting: Collection[str] = (),
+    spares: Sequence[BranchRecord], unsound: Collection[str], resting: Collection[str] = (),
 ) -> Change:  # fmt: skip
     """What is next: everything that is too much goes, and then one is made.
 
     :param spares: all that are ready, the oldest first.
-    :param dead: ids of those whose server is not the one that was started.
+    :param unsound: ids of those that nobody would be given, such as the dead.
     :param resting: snapshots of which none is made for now.
     """
     drop, kept = [], dict.fromkeys(grants, 0)
@@ -109,7 +109,7 @@ def change(
         snapshot = snapshots.get(spare.snapshot)
         fresh = snapshot is not None and can_have(snapshot) and snapshot.settled == spare.base
         number = kept.get(spare.snapshot, 0)
-        if spare.id in dead or not fresh or number >= grants.get(spare.snapshot, 0):
+        if spare.id in unsound or not fresh or number >= grants.get(spare.snapshot, 0):
             drop.append(spare.id)
         else:
             kept[spare.snapshot] = number + 1

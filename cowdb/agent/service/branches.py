@@ -194,7 +194,7 @@ class Branches:
         :raises ConflictError: it is protected, or something comes from it."""
         branch = self._owned(name, caller, f"remove branch {name!r}")
         with self._context.claims.hold(branch.id, name):
-            self._context.operations.resume(branch.id)
+            self._context.operations.resume(branch.id, forgiving=True)
             with self._context.store.transaction() as tx:
                 gone = branch.state == "deleting" and tx.branches.get(branch.id) is None
             if gone:
@@ -335,7 +335,7 @@ class Branches:
     def protect(self, name: str, caller: Caller, *, protected: bool) -> BranchInfo:
         branch_id = self._owned(name, caller, f"protect branch {name!r}").id
         with self._context.claims.hold(branch_id, name):
-            self._context.operations.catch_up(branch_id)
+            self._context.operations.resume(branch_id, forgiving=True)
             with self._context.store.transaction() as tx:
                 branch = _existing(tx, branch_id)
                 mark = promotion.mark_of_branch(tx, replace(branch, protected=protected))

@@ -49,8 +49,10 @@ Record = Callable[[SnapshotRecord, str, int], BranchRecord]
 
 
 class Spares:
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    """:param ordinary: what a branch is for which nothing special was asked."""
+
+    def __init__(self, context: Context, ordinary: Record) -> None:
+        self._context, self._ordinary = context, ordinary
         self._costs: dict[str, int] = {}
         self._resting: dict[str, float] = {}
 
@@ -90,7 +92,7 @@ class Spares:
 
         def prepare(tx: Transaction) -> Intent:
             snapshot, current = tx.snapshots.get(spare.snapshot), tx.spares.get(spare.id)
-            if snapshot is None or current is None or not _is_sound(current, snapshot):
+            if snapshot is None or current is None or not self._is_sound(current, snapshot):
                 raise _NotReadyError
             asked = record(snapshot, spare.id, spare.cluster.port)
             cluster = replace(asked.cluster, process=current.cluster.process)
@@ -170,16 +172,13 @@ class Spares:
         for spare in self._next()[1]:
             self.drop(spare)
 
-    def refill(self, record: Record) -> bool:
-        """Make the next one that is missing. Whether one was made.
-
-        :param record: what a branch is when nothing special is asked for.
-        """
+    def refill(self) -> bool:
+        """Make the next one that is missing. Whether one was made."""
         snapshot_id = self._next()[0].make
         if snapshot_id is None:
             return False
         try:
-            process = self._make(snapshot_id, record)
+            process = self._make(snapshot_id)
         except BusyError:
             return False  # looked at again
         except CowdbError as error:
@@ -198,23 +197,27 @@ class Spares:
             spares = [item for item in tx.spares.all() if item.state == "ready"]
             others = len(tx.ports()) - len(spares)
             wishing = wishes(self._context, tx)
-        dead = {item.id for item in spares if not processes.alive(item.cluster.process)}
+        unsound = {
+            item.id
+            for item in spares
+            if item.snapshot not in snapshots or not self._is_sound(item, snapshots[item.snapshot])
+        }
         for item in spares:
-            if item.snapshot not in self._costs and item.cluster.process and item.id not in dead:
+            if item.snapshot not in self._costs and item.cluster.process and item.id not in unsound:
                 self._costs[item.snapshot] = processes.memory(item.cluster.process)
         first, last = self._context.host.config.ports
         ports = max(0, (last - first + 1 - others) // _PORTS_SHARE)
         budget = Budget(self._memory(), ports, self._costs, _COST)
         now = time.monotonic()
         resting = {item for item, until in self._resting.items() if until > now}
-        found = change(granted(wishing, budget), snapshots, spares, dead, resting)
+        found = change(granted(wishing, budget), snapshots, spares, unsound, resting)
         return found, [item for item in spares if item.id in found.drop]
 
     def _memory(self) -> int:
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return self._context.host.config.spares_memory or total // _SHARE
 
-    def _make(self, snapshot_id: str, record: Record) -> Process | None:
+    def _make(self, snapshot_id: str) -> Process | None:
         """:raises CowdbError: nothing of it is left."""
         before, spare_id, attempt = time.perf_counter(), new_id("br"), Attempt()
 
@@ -224,7 +227,8 @@ class Spares:
                 raise ConflictError("its snapshot went meanwhile")
             self._context.pools.require_room(snapshot.pool)
             port = claim_port(self._context, tx, None, spare_id)
-            spare = replace(record(snapshot, spare_id, port), owner_uid=NOBODY, spare=True)
+            ordinary = self._ordinary(snapshot, spare_id, port)
+            spare = replace(ordinary, owner_uid=NOBODY, spare=True)
             tx.spares.put(spare)
             label = f"{snapshot.parent_name}@{snapshot.name}"
             return Intent("spare make", label, spare_id, plan.make_spare(spare, snapshot))
@@ -248,8 +252,19 @@ class Spares:
         return [
             item
             for item, snapshot in found
-            if snapshot is None or not _is_sound(item, snapshot) or not self._is_there(item)
+            if snapshot is None or not self._is_sound(item, snapshot) or not self._is_there(item)
         ]
+
+    def _is_sound(self, spare: BranchRecord, snapshot: SnapshotRecord) -> bool:
+        """Its server is the very process that was started, on the snapshot's present copy, and as
+        one would be started now."""
+        if not can_have(snapshot) or snapshot.settled != spare.base:
+            return False
+        cluster = spare.cluster
+        usual = self._ordinary(snapshot, spare.id, cluster.port).cluster
+        return replace(usual, process=cluster.process) == cluster and (
+            spare.state == "ready" and processes.alive(cluster.process)
+        )
 
     def _is_there(self, spare: BranchRecord) -> bool:
         """Also where the pool is not: that is said elsewhere."""
@@ -280,12 +295,6 @@ class Spares:
 
 class _NotReadyError(Exception):
     """Another one has to be looked for."""
-
-
-def _is_sound(spare: BranchRecord, snapshot: SnapshotRecord) -> bool:
-    """Its server is the very process that was started on the snapshot's present copy."""
-    fresh = can_have(snapshot) and snapshot.settled == spare.base
-    return spare.state == "ready" and fresh and processes.alive(spare.cluster.process)
 
 
 def wishes(context: Context, tx: Transaction) -> dict[str, int]:
