@@ -20,7 +20,8 @@ def lower(pids: Iterable[int]) -> None:
 
 
 def normal(pids: Iterable[int]) -> None:
-    _set(pids, 0, _NORMAL)
+    """As this process has it, and what it starts inherits."""
+    _set(pids, os.getpriority(os.PRIO_PROCESS, os.getpid()), _NORMAL)
 
 
 def _set(pids: Iterable[int], nice: int, io_class: int) -> None:

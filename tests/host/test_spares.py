@@ -358,10 +358,20 @@ def test_a_smaller_budget_takes_away_what_is_too_much(host: AgentHost) -> None:
     await_spares(host, 3)
 
 
-def test_a_spare_that_was_taken_has_its_share_of_the_processor(host: AgentHost) -> None:
+def test_a_spare_starts_behind_everybody_and_then_no_longer(
+    host: AgentHost,
+) -> None:
     settled(host)
-    (spare,) = warm(host, 1)
+    host.json("snapshot", "warm", REF, "--spares", "4")
+    usual, seen = os.getpriority(os.PRIO_PROCESS, 0), set()
+    while len(spares(host)) < 4:
+        for file in host.pool.glob("volumes/br-*/tree/data/postmaster.pid"):
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                pid = int(file.read_text().splitlines()[0])
+                seen.add(os.getpriority(os.PRIO_PROCESS, pid))
+    assert max(seen) == 15 > usual
+    spare = spares(host)[0]
     made = psutil.Process(server(spare))
     everyone = [made, *made.children(recursive=True)]
     assert len(everyone) > 3
-    eventually(lambda: [item.nice() for item in everyone] == [0] * len(everyone))
+    eventually(lambda: [item.nice() for item in everyone] == [usual] * len(everyone))
