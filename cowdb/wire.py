@@ -78,6 +78,24 @@ class SnapshotInfo(TypedDict):
     timings_ms: dict[str, float]
 
 
+class LimitsInfo(TypedDict):
+    """What a branch may use at most; null where nothing is set."""
+
+    memory_bytes: int | None
+    cpus: float | None
+    disk_bytes: int | None
+
+
+class CapacityInfo(TypedDict):
+    """What this host can limit."""
+
+    memory: bool
+    cpus: bool
+    reason: str
+    """Why it cannot limit memory or processor time; else empty."""
+    branches_per_user: int | None
+
+
 class BranchInfo(TypedDict):
     name: str
     source: str
@@ -99,6 +117,7 @@ class BranchInfo(TypedDict):
     protected: bool
     owner: str
     used_bytes: int | None
+    limits: LimitsInfo
     quarantined: list[str]
     """What was taken out of the copy before it started, for people to read."""
     spare: bool
@@ -201,6 +220,7 @@ class StatusInfo(TypedDict):
     ports: dict[str, int]
     """`used` counts those of spares, too."""
     postgres: list[str]
+    limits: CapacityInfo
 
 
 class Progress(TypedDict):

@@ -60,6 +60,11 @@ GOOD = {
     "auto_spares_snapshots": (5, 5),
     "auto_spares_seconds": (60, 60.0),
     "spares_memory": (2**30, 2**30),
+    "branches_per_user": (0, 0),
+    "branch_memory": ("2G", 2 * 2**30),
+    "branch_cpus": (1, 1.0),
+    "branch_disk": ("512M", 512 * 2**20),
+    "cgroup": ("/sys/fs/cgroup/mine", "/sys/fs/cgroup/mine"),
 }
 BAD: dict[str, list[object]] = {
     "state_dir": ["relative", 1],
@@ -78,6 +83,11 @@ BAD: dict[str, list[object]] = {
     "auto_spares_snapshots": [-1, 1.5],
     "auto_spares_seconds": [0, "x"],
     "spares_memory": [-1, "1G"],
+    "branches_per_user": [-1, 1.5, "1", True],
+    "branch_memory": ["x", "", -1, None],
+    "branch_cpus": [0, -1, "2", True],
+    "branch_disk": ["5 potatoes", 1.5],
+    "cgroup": ["", 3],
 }
 
 

@@ -13,7 +13,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,7 @@ class Launch:
 
     :param settings: forced on the command line, above every file and ALTER SYSTEM.
     :param spare: nobody but root is let in, and everything else on the host goes first.
+    :param enter: given the pid before the program starts: puts it into its control group.
     """
 
     datadir: Path
@@ -66,6 +67,7 @@ class Launch:
     superuser: str
     settings: Mapping[str, str]
     spare: bool = False
+    enter: Callable[[int], None] | None = None
 
 
 def command(launch: Launch) -> list[str]:
@@ -100,7 +102,10 @@ def start(launch: Launch, children: Children, timeout: float) -> Process:
             _clear_crash(launch)
         # The data directory's parent is root's, so the path up to here cannot have been planted.
         watch.add_watch(str(launch.datadir), inotify_simple.flags.MODIFY)
-        child = spawn(command(launch), user=launch.user, stdout=log, stderr=log, cwd=launch.datadir)
+        child = spawn(
+            command(launch), user=launch.user, stdout=log, stderr=log, cwd=launch.datadir,
+            first=launch.enter,
+        )  # fmt: skip
         process = children.add(child)
         if launch.spare:
             priority.lower([process.pid])  # its children inherit that
@@ -133,9 +138,14 @@ def explained(message: str, said: str) -> CowdbError:
     """The error for a server that failed, with the last lines of its log: that is where a full
     disk shows."""
     text = f"{message}; its log ends:\n{said}" if said else message
-    for code in (errno.ENOSPC, errno.EDQUOT):
-        if os.strerror(code) in text:
-            return PoolFullError(text, hint="remove branches or snapshots, or enlarge the pool")
+    if os.strerror(errno.EDQUOT) in text:
+        return PoolFullError(
+            text,
+            hint="its disk limit, or a quota on the pool, is used up (cowdb branch show NAME); "
+            "cowdb branch reset takes it back to its snapshot",
+        )
+    if os.strerror(errno.ENOSPC) in text:
+        return PoolFullError(text, hint="remove branches or snapshots, or enlarge the pool")
     return ServerError(
         text, hint="mend what its log names; cowdb branch reset takes a branch back to its snapshot"
     )
@@ -207,6 +217,8 @@ def _await_answer(launch: Launch, process: Process, timeout: float) -> None:
 def find(datadir: Path) -> Process | None:
     """The server that runs on a data directory right now: by its lock file and because it works
     in that directory, since a pid in a copied or stale file may be anybody's."""
+    if not os.path.lexists(datadir / "postmaster.pid"):  # most of those that do not run
+        return None
     found = read_pid_file(datadir)
     if found is None:
         return None
