@@ -12,6 +12,9 @@ from typing import Literal
 
 from cowdb.wire import Mode, SourceKind
 
+NOBODY = -1
+"""The owner of what belongs to no OS user."""
+
 Wanted = Literal["running", "stopped"]
 Lifecycle = Literal["creating", "loading", "ready", "resetting", "deleting"]
 
@@ -115,7 +118,9 @@ class SnapshotRecord:
     :param settled: id of the settled volume, once there is one.
     :param freeze: its rows are frozen there.
     :param removed: the reference that it had until it was removed while branches came from it; such
-        a record is implicit, has no volume, and goes with the last of those. Else empty."""
+        a record is implicit, has no volume, and goes with the last of those. Else empty.
+    :param spares: how many spares it is to have; None leaves that to the agent.
+    :param branched_at: when a branch was last made of it."""
 
     id: str
     name: str
@@ -140,6 +145,8 @@ class SnapshotRecord:
     settled: str | None = None
     freeze: bool = False
     removed: str = ""
+    spares: int | None = None
+    branched_at: datetime | None = None
     quarantined: tuple[str, ...] = ()
     owner_uid: int
     created_at: datetime
@@ -150,7 +157,9 @@ class SnapshotRecord:
 class BranchRecord:
     """:param base: the frozen volume that its own was cloned from: the snapshot's, or its
         settled one.
-    :param hidden: made by cowdb for itself (one side of a diff); not listed."""
+    :param hidden: made by cowdb for itself (one side of a diff); not listed.
+    :param spare: made before anybody asked for it. Until somebody does, it is nobody's: it has no
+        name that could be found, and is kept apart from the branches."""
 
     id: str
     name: str
@@ -163,5 +172,6 @@ class BranchRecord:
     expires_at: datetime | None = None
     protected: bool = False
     hidden: bool = False
+    spare: bool = False
     quarantined: tuple[str, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)

@@ -26,12 +26,14 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     :param branch: its settings are a branch's, not a source's.
     :param private: no TCP port; reached through its Unix socket by the agent alone.
+    :param spare: it is nobody's yet: it lets nobody in over TCP, and starts behind everything else.
     """
 
     name: str
     cluster: Cluster
     branch: bool
     private: bool = False
+    spare: bool = False
 
 
 class Foreign(msgspec.Struct, frozen=True, kw_only=True):
@@ -223,6 +225,15 @@ class FreezeRows(Step, frozen=True, kw_only=True):
         return f"freeze the rows of {self.server.name}"
 
 
+class AdmitClients(Step, frozen=True, kw_only=True):
+    """A spare that is somebody's now lets in who has a password."""
+
+    server: Server
+
+    def describe(self) -> str:
+        return f"admit clients to {self.server.name} on port {self.server.cluster.port}"
+
+
 class CreateDatabase(Step, frozen=True, kw_only=True):
     server: Server
 
@@ -339,6 +350,7 @@ AnyStep = (
     | StartServer
     | SealServer
     | FreezeRows
+    | AdmitClients
     | CreateDatabase
     | StopServer
     | Checkpoint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -31,6 +32,7 @@ from cowdb.agent.engines.postgres.settings import parse, pins
 from cowdb.agent.host import Attempt, Host
 from cowdb.agent.secrets import scram_verifier
 from cowdb.agent.steps import (
+    AdmitClients,
     BaseBackup,
     Checkpoint,
     CreateDatabase,
@@ -80,6 +82,7 @@ def launch_of(target: Server, host: Host) -> Launch:
         binaries=tools,
         superuser=cluster.superuser,
         settings=settings,
+        spare=target.spare,
         enter=enter,
     )
 
@@ -237,6 +240,14 @@ def _(step: FreezeRows, host: Host, attempt: Attempt) -> None:
 
 
 @do.register
+def _(step: AdmitClients, host: Host, attempt: Attempt) -> None:
+    """A postmaster that is signalled reads its files before it takes the next connection."""
+    rooms.admit(rooms.rooms_of(host.config, step.server.cluster.id))
+    if process := process_of(step.server, host):
+        processes.send(process, signal.SIGHUP)
+
+
+@do.register
 def _(step: CreateDatabase, host: Host, attempt: Attempt) -> None:
     with _session(step.server, host) as db:
         admin.create_database(db, step.server.cluster.database)
@@ -322,7 +333,8 @@ def _(step: PauseServer, host: Host, attempt: Attempt) -> None:
 @do.register
 def _(step: MakeRooms, host: Host, attempt: Attempt) -> None:
     cluster = step.server.cluster
-    rooms.make(rooms.rooms_of(host.config, cluster.id), cluster.superuser, host.user)
+    room = rooms.rooms_of(host.config, cluster.id)
+    rooms.make(room, cluster.superuser, host.user, closed=step.server.spare)
 
 
 @undo.register
