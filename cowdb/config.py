@@ -49,6 +49,8 @@ class Config:
     """Below this much room in the pool nothing new is made."""
     start_timeout: float = 60.0
     """Seconds a server may take to answer its first query, recovery not counted."""
+    sleep_after: int = 0
+    """Seconds without a client after which a branch made without --sleep sleeps; 0: never."""
     reap_interval: float = 1.0
     """Seconds between two looks for expired branches."""
 
@@ -101,9 +103,10 @@ def _value(key: str, value: object) -> object:
         if not isinstance(value, int | float) or value <= 0:
             raise InvalidError(f"config key {key!r} must be a number of seconds above 0")
         return float(value)
-    if key == "min_free_bytes":
+    if key in {"min_free_bytes", "sleep_after"}:
         if not isinstance(value, int) or value < 0:
-            raise InvalidError("config key 'min_free_bytes' must be a whole number of bytes")
+            unit = "seconds" if key == "sleep_after" else "bytes"
+            raise InvalidError(f"config key {key!r} must be a whole number of {unit}")
         return value
     if not isinstance(value, str) or not value:
         raise InvalidError(f"config key {key!r} must be a string")

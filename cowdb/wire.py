@@ -11,7 +11,7 @@ from typing import Literal, TypedDict
 Mode = Literal["online", "checkpoint", "stop"]
 SourceKind = Literal["attached", "managed"]
 ServerState = Literal[
-    "creating", "loading", "running", "stopped", "crashed", "resetting", "deleting"
+    "creating", "loading", "running", "sleeping", "stopped", "crashed", "resetting", "deleting"
 ]
 
 
@@ -78,6 +78,8 @@ class BranchInfo(TypedDict):
     pg_version: str
     created_at: str
     expires_at: str | None
+    sleep_after: int | None
+    """Seconds without a client after which its server stops until the next one comes."""
     protected: bool
     owner: str
     used_bytes: int | None

@@ -26,6 +26,7 @@ from cowdb.agent.service.context import Context
 from cowdb.agent.service.doctor import Doctor
 from cowdb.agent.service.hostpools import HostPools
 from cowdb.agent.service.rebuild import Rebuild
+from cowdb.agent.service.sleep import Sleep
 from cowdb.agent.service.snapshots import Snapshots
 from cowdb.agent.service.sources import Sources
 from cowdb.errors import CowdbError, InvalidError, NotFoundError
@@ -60,6 +61,7 @@ class Api:
         self.changes = Changes(context)
         self.ancestry = Ancestry(context)
         self.rebuild = Rebuild(context)
+        self.sleep = Sleep(context)
         self.routes = self._routes()
 
     def _routes(self) -> tuple[Route, ...]:

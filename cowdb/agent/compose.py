@@ -20,6 +20,7 @@ from cowdb.agent import recover
 from cowdb.agent.api import Api
 from cowdb.agent.audit import Audit
 from cowdb.agent.background import Background
+from cowdb.agent.front.keeper import Keeper
 from cowdb.agent.host import Host
 from cowdb.agent.operations import Claims, Operations
 from cowdb.agent.policy import Caller
@@ -83,12 +84,14 @@ def agent(config: Config, kind: Kind) -> Iterator[Api]:
 def _running(config: Config, kind: Kind) -> Iterator[Api]:
     store, audit = Store(config.store), Audit(config.log_dir / "audit.jsonl")
     pools, children, background = Pools(store, config.min_free_bytes), Children(), Background()
+    user = user_named(config.server_user)
     host = Host(
         config=config,
         pool=pools.get,
         keyring=Keyring(config.state_dir / KEY_FILE),
         children=children,
-        user=user_named(config.server_user),
+        user=user,
+        front=Keeper(config, user, children),
     )
     context = Context(
         store=store,
@@ -108,11 +111,13 @@ def _running(config: Config, kind: Kind) -> Iterator[Api]:
             background.start()
             background.put(api.snapshots.settle_all)
             reaper.start()
+            api.sleep.start()
         else:
             for task in rounds:
                 task()
         yield api
     finally:
+        api.sleep.stop()
         if kind == "daemon":
             reaper.stop()
             background.stop()

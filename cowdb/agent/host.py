@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cowdb.agent.engines.postgres.control import Control
+from cowdb.agent.front.keeper import Keeper
 from cowdb.agent.processes import Children
 from cowdb.agent.secrets import Keyring
 from cowdb.agent.storage.protocol import Pool
@@ -21,13 +22,15 @@ Report = Callable[[str, int | None, int | None], None]
 @dataclass(frozen=True, slots=True)
 class Host:
     """:param pool: the open pool of that id; raises PoolMissingError.
-    :param user: the OS user that servers run as."""
+    :param user: the OS user that servers run as.
+    :param front: holds the ports of branches that may sleep."""
 
     config: Config
     pool: Callable[[str], Pool]
     keyring: Keyring
     children: Children
     user: OsUser
+    front: Keeper
 
     def settings_file(self, snapshot: str) -> Path:
         """Settings of an attached source as they were at a snapshot; root's alone, since an

@@ -15,6 +15,7 @@ Name = Annotated[str, msgspec.Meta(max_length=200)]
 RelationFile = Annotated[str, msgspec.Meta(pattern=r"^base/[0-9]{1,10}/[0-9]{1,10}$")]
 Rows = Annotated[int, msgspec.Meta(ge=0, lt=2**48)]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=366 * 86400)]
+Rest = Annotated[int, msgspec.Meta(ge=0, le=366 * 86400)]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,12 +64,14 @@ class CreateSnapshot(Request, frozen=True, kw_only=True):
 
 
 class CreateBranch(Request, frozen=True, kw_only=True):
-    """:param origin: a snapshot, or a bare source or branch."""
+    """:param origin: a snapshot, or a bare source or branch.
+    :param sleep_seconds: without a client, after which it sleeps; 0: never; None: the host's."""
 
     name: Name
     origin: Name
     port: int | None = None
     ttl_seconds: Seconds | None = None
+    sleep_seconds: Rest | None = None
     hidden: bool = False
 
 

@@ -21,7 +21,8 @@ from cowdb.wire import BranchInfo
 
 _CODES = "0 success, 1 failure, 2 usage, 4 not found, 5 conflict, 6 no agent, 7 not permitted"
 _CARD = ("name", "state", "dsn", "snapshot", "removed_snapshot", "source", "datadir", "pg_version",
-         "owner", "created_at", "expires_at", "protected", "used", "quarantined")  # fmt: skip
+         "owner", "created_at", "expires_at", "sleep_after", "protected", "used",
+         "quarantined")  # fmt: skip
 
 
 @click.group()
@@ -32,7 +33,8 @@ def branch() -> None:
 @branch.command(
     epilog=epilog(
         "cowdb branch create try-a --from main@before-v2\n"
-        "cowdb branch create pr-42 --from main --ttl 2h",
+        "cowdb branch create pr-42 --from main --ttl 2h\n"
+        "cowdb branch create demo --from main --sleep 10m",
         _CODES,
     )
 )
@@ -41,19 +43,25 @@ def branch() -> None:
               help="A snapshot, or a bare source or branch, of which one is taken.")  # fmt: skip
 @click.option("--port", type=int, help="This port instead of a free one.")
 @click.option("--ttl", metavar="TIME", help="Remove it after this time, such as 2h.")
+@click.option("--sleep", metavar="TIME", help="Stop its server after this time without a client, "
+              "such as 10m, until the next one connects; or off.")  # fmt: skip
 @dry_option
 @json_option
 def create(
-    name: str, origin: str, port: int | None, ttl: str | None, dry_run: bool, as_json: bool
-) -> None:
+    name: str, origin: str, port: int | None, ttl: str | None, sleep: str | None, dry_run: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Make a branch; it answers queries when this returns."""
     seconds = parse_duration(ttl) if ttl else None
+    rest = (0 if sleep == "off" else parse_duration(sleep)) if sleep else None
     if dry_run:
         with client() as agent:
-            print_plan(agent.plans.branch(name, origin, port), as_json)
+            print_plan(agent.plans.branch(name, origin, port, rest), as_json)
         return
     with client() as agent, Progress(shown=not as_json) as report:
-        made = agent.branches.create(name, origin, port=port, ttl_seconds=seconds, report=report)
+        made = agent.branches.create(
+            name, origin, port=port, ttl_seconds=seconds, sleep_seconds=rest, report=report
+        )
     if as_json:
         print_json(made)
         return

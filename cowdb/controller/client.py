@@ -55,8 +55,11 @@ class Plans:
     def snapshot(self, ref: str, mode: Mode) -> list[str]:
         return self._ask("POST", _path("snapshots"), {"ref": ref, "mode": mode})
 
-    def branch(self, name: str, origin: str, port: int | None = None) -> list[str]:
-        return self._ask("POST", _path("branches"), _given(name=name, origin=origin, port=port))
+    def branch(
+        self, name: str, origin: str, port: int | None = None, sleep_seconds: int | None = None
+    ) -> list[str]:
+        body = _given(name=name, origin=origin, port=port, sleep_seconds=sleep_seconds)
+        return self._ask("POST", _path("branches"), body)
 
     def reset(self, name: str) -> list[str]:
         return self._ask("POST", _path("branches", name, "reset"), {})
@@ -209,10 +212,12 @@ class Branches:
 
     def create(
         self, name: str, origin: str, *, port: int | None = None, ttl_seconds: int | None = None,
-        hidden: bool = False, report: Report = quiet,
+        sleep_seconds: int | None = None, hidden: bool = False, report: Report = quiet,
     ) -> BranchInfo:  # fmt: skip
-        """:param origin: a snapshot, or a bare source or branch, of which one is taken."""
-        body = _given(name=name, origin=origin, port=port, ttl_seconds=ttl_seconds, hidden=hidden)
+        """:param origin: a snapshot, or a bare source or branch, of which one is taken.
+        :param sleep_seconds: without a client, after which it sleeps; 0 for never."""
+        body = _given(name=name, origin=origin, port=port, ttl_seconds=ttl_seconds,
+                      sleep_seconds=sleep_seconds, hidden=hidden)  # fmt: skip
         return cast(BranchInfo, self._call("POST", _path("branches"), body, report))
 
     def list(self, *, sizes: bool = False) -> list[BranchInfo]:

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from cowdb.agent import ports, processes
+from cowdb.agent.effects import doors
 from cowdb.agent.effects.dispatch import do, undo
 from cowdb.agent.effects.sources import keep_settings
 from cowdb.agent.engines.postgres import (
@@ -25,6 +26,7 @@ from cowdb.agent.engines.postgres import (
 )
 from cowdb.agent.engines.postgres.server import Launch
 from cowdb.agent.engines.postgres.settings import parse, pins
+from cowdb.agent.front.keeper import BEHIND, OUTSIDE
 from cowdb.agent.host import Attempt, Host
 from cowdb.agent.steps import (
     BaseBackup,
@@ -47,7 +49,7 @@ from cowdb.agent.storage.protocol import Part, VolumeId
 from cowdb.errors import NotFoundError, PoolMissingError, ServerError, UnsoundError
 from cowdb.model import Process
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK = OUTSIDE
 
 
 def tree_of(target: Server, host: Host) -> Path:
@@ -63,7 +65,7 @@ def launch_of(target: Server, host: Host) -> Launch:
         datadir=tree_of(target, host) / cluster.data,
         rooms=rooms.rooms_of(host.config, cluster.id),
         port=cluster.port,
-        host="" if target.private else LOOPBACK,
+        host="" if target.private else BEHIND if doors.has_door(target) else LOOPBACK,
         user=host.user,
         binaries=tools,
         superuser=cluster.superuser,
@@ -156,15 +158,17 @@ def _(step: StartServer, host: Host, attempt: Attempt) -> None:
     if running is None:
         require_whole(step.server, host)
         if not step.server.private:
-            ports.require_free(LOOPBACK, step.server.cluster.port)
+            ports.require_free(launch.host, step.server.cluster.port)
         running = server.start(launch, host.children, host.config.start_timeout)
     attempt.process = running
+    doors.open_door(step.server, host)
 
 
 @undo.register
 def _(step: StartServer, host: Host, attempt: Attempt) -> None:
     if not step.again:
         _halt(step.server, host, immediate=True)
+        doors.asleep(step.server, host)
 
 
 @do.register
@@ -213,7 +217,11 @@ def _session(target: Server, host: Host) -> Iterator[psycopg.Connection[Any]]:
 
 @do.register
 def _(step: StopServer, host: Host, attempt: Attempt) -> None:
-    _halt(step.server, host, immediate=step.immediate)
+    doors.shut(step.server, host, idle=step.idle)
+    try:
+        _halt(step.server, host, immediate=step.immediate)
+    finally:
+        doors.asleep(step.server, host)
     if not step.immediate and not step.server.cluster.durable:
         _write_out(tree_of(step.server, host))
 

@@ -130,7 +130,9 @@ class Branches:
         caller: Caller,
     ) -> BranchRecord:  # fmt: skip
         now = self._context.now()
-        ttl = request.ttl_seconds
+        ttl, sleep = request.ttl_seconds, request.sleep_seconds
+        if sleep is None:
+            sleep = 0 if request.hidden else self._context.host.config.sleep_after
         return BranchRecord(
             id=branch_id,
             name=request.name,
@@ -147,6 +149,7 @@ class Branches:
                 superuser=snapshot.superuser,
                 database=snapshot.database,
                 durable=False,
+                sleep_after=sleep,
             ),
             owner_uid=caller.uid,
             created_at=now,

@@ -50,7 +50,7 @@ def server_state(record: BranchRecord | SourceRecord, host: Host) -> ServerState
         return "stopped"
     if process_of(server_of(record), host) is not None:
         return "running"
-    return "stopped" if cluster.wanted == "stopped" else "crashed"
+    return "crashed" if cluster.wanted == "running" else cluster.wanted
 
 
 def branch_info(tx: Transaction, branch: BranchRecord, host: Host, caller: Caller) -> BranchInfo:
@@ -72,6 +72,7 @@ def branch_info(tx: Transaction, branch: BranchRecord, host: Host, caller: Calle
         "pg_version": cluster.version,
         "created_at": when(branch.created_at),
         "expires_at": iso(branch.expires_at),
+        "sleep_after": cluster.sleep_after or None,
         "protected": branch.protected,
         "owner": user_of(branch.owner_uid).name,
         "used_bytes": None,
