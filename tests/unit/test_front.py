@@ -272,7 +272,10 @@ def test_an_agent_that_comes_back_hears_who_knocked_meanwhile(house: House) -> N
     house.hand().close()
     with house.call(STARTUP):
         time.sleep(0.05)  # nobody can be asked whether it has been heard
-        hand = house.hand()
+        hand = house.hand(serves=False)
+        hand("asleep", id="b")  # as an agent says that has just found it
+        assert not hand.events
+        hand("hello", serves=True)
         hand.until(lambda: hand.events == [("wake", "b")])
         hand.close()
 

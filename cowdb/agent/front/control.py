@@ -116,12 +116,15 @@ class Front:
             for handle in passed:
                 socket.close(handle)
 
-    def tell(self, event: Event, branch: str) -> None:
-        if self._link is not None and self._serves:
-            try:
-                messages.send(self._link, {"event": event, "id": branch})
-            except OSError:
-                self._hang_up()
+    def tell(self, event: Event, branch: str) -> bool:
+        if self._link is None or not self._serves:
+            return False
+        try:
+            messages.send(self._link, {"event": event, "id": branch})
+        except OSError:
+            self._hang_up()
+            return False
+        return True
 
     def _obey(self, message: dict[str, Any], passed: list[int]) -> dict[str, Any]:
         what = message["do"]

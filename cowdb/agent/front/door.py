@@ -29,8 +29,8 @@ _AGAIN = 60.0  # seconds after which an idle branch is mentioned again
 class House(Protocol):
     """What all doors share."""
 
-    def tell(self, event: Event, branch: str) -> None:
-        """To the agent; without one nothing happens."""
+    def tell(self, event: Event, branch: str) -> bool:
+        """To the agent; False when there is none to hear it."""
 
     def enters(self) -> bool:
         """Count a visitor; False when there are too many."""
@@ -180,8 +180,7 @@ class Door:
     def knock(self) -> None:
         """Tell the agent that somebody waits, once."""
         if self._waiting and self.state == "asleep" and not self.knocked:
-            self.knocked = True
-            self._house.tell("wake", self.branch)
+            self.knocked = self._house.tell("wake", self.branch)
 
     def alone(self) -> None:
         """There is no agent any more: who waits has waited for it since now."""
