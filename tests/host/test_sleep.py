@@ -60,16 +60,6 @@ def postmasters(host: AgentHost) -> set[int]:
     return found
 
 
-def fronts(host: AgentHost) -> list[psutil.Process]:
-    found = []
-    for pid in host.servers():
-        with contextlib.suppress(psutil.Error):
-            process = psutil.Process(pid)
-            if "cowdb.agent.front" in process.cmdline():
-                found.append(process)
-    return found
-
-
 def kinds(host: AgentHost) -> list[str]:
     """What the journal has of this branch, the latest first."""
     with host.client() as client:
@@ -144,7 +134,7 @@ def test_whoever_comes_while_it_falls_asleep_gets_an_answer(main: AgentHost) -> 
 
 def test_sessions_survive_the_agent_and_who_knocks_meanwhile_is_heard(main: AgentHost) -> None:
     made, other = sleeper(main), sleeper(main, "b")
-    (front,) = fronts(main)
+    (front,) = main.fronts()
     with psycopg.connect(made["dsn"], autocommit=True) as db:
         fall_asleep(main, "b")
         main.stop_agent(signal.SIGKILL)
@@ -157,7 +147,7 @@ def test_sessions_survive_the_agent_and_who_knocks_meanwhile_is_heard(main: Agen
             main.start_agent()
             assert waits.result(20) == ROWS
         assert db.execute("select count(*) from t").fetchone() == (ROWS,)
-        assert fronts(main) == [front]
+        assert main.fronts() == [front]
     fall_asleep(main)
     main.restart_agent()
     assert state(main) == "sleeping", "an agent that starts wakes nobody"
@@ -167,14 +157,14 @@ def test_sessions_survive_the_agent_and_who_knocks_meanwhile_is_heard(main: Agen
 def test_another_front_takes_the_place_of_one_that_was_killed(main: AgentHost) -> None:
     made, other = sleeper(main), sleeper(main, "b")
     fall_asleep(main, "b")
-    (front,) = fronts(main)
+    (front,) = main.fronts()
     with psycopg.connect(made["dsn"]) as db:
         front.kill()
         with pytest.raises(psycopg.OperationalError):
             db.execute("select 1")
     eventually(lambda: open_port(made["port"]) and open_port(other["port"]))
     assert [count(main, item["dsn"]) for item in (made, other)] == [ROWS, ROWS]
-    (another,) = fronts(main)
+    (another,) = main.fronts()
     assert another.pid != front.pid
     fall_asleep(main)
 
@@ -228,7 +218,7 @@ def test_a_sleeping_branch_is_snapshotted_compared_reset_and_removed(main: Agent
     assert count(main, made["dsn"]) == 100
     fall_asleep(main)
     main.run("branch", "rm", "a")
-    assert not open_port(made["port"]) and not fronts(main)
+    assert not open_port(made["port"]) and not main.fronts()
 
 
 def test_a_reset_keeps_the_port_open_all_the_time(main: AgentHost) -> None:
@@ -289,7 +279,7 @@ def test_nothing_is_open_beside_the_front(main: AgentHost) -> None:
         (item.laddr.ip, item.pid) for item in psutil.net_connections("tcp")
         if item.status == psutil.CONN_LISTEN and item.laddr.port == made["port"]
     }  # fmt: skip
-    (front,) = fronts(main)
+    (front,) = main.fronts()
     assert {ip for ip, _ in listening} == {"127.0.0.1", "127.0.0.2"}
     assert ("127.0.0.1", front.pid) in listening
     assert front.username() == main.config.server_user
@@ -331,7 +321,7 @@ def test_after_a_reboot_it_sleeps_on_and_a_lost_store_knows_it_again() -> None:
         assert (shown["state"], shown["dsn"]) == ("sleeping", made["dsn"])
         assert count(host, made["dsn"]) == ROWS
         host.wipe()
-        assert not fronts(host)
+        assert not host.fronts()
 
 
 def test_a_root_user_without_an_agent_has_it_too() -> None:

@@ -185,11 +185,7 @@ def _memory(bench: Bench) -> dict[str, float]:
     number = bench.options.sleepers
     asleep = _taken(bench, lambda: _make(bench, number, 1))
     _until_asleep(bench, number)
-    front = next(
-        process for process in psutil.process_iter(["cmdline"])
-        if "cowdb.agent.front" in (process.info["cmdline"] or [])
-        and str(bench.host.base) in _cwd(process)
-    )  # fmt: skip
+    (front,) = bench.host.fronts()
     held = {"front_pss_bytes": float(front.memory_full_info().pss)}
     _remove(bench, number)
     few = min(number, 20)
@@ -199,12 +195,6 @@ def _memory(bench: Bench) -> dict[str, float]:
         "sleepers": number, "asleep_bytes_each": asleep / number,
         "awake": few, "awake_bytes_each": awake / few, **held,
     }  # fmt: skip
-
-
-def _cwd(process: psutil.Process) -> str:
-    with contextlib.suppress(psutil.Error):
-        return process.cwd()
-    return ""
 
 
 def _taken(bench: Bench, work: Callable[[], None]) -> float:
