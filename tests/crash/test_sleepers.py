@@ -1,5 +1,5 @@
-"""Killed at every instant while a branch falls asleep, is woken, or comes and goes with its port held
-at the front: nobody is refused, nothing is lost, and nothing is left.
+"""Killed at every instant while a branch falls asleep, is woken, or comes and goes with its port
+held at the front: nobody is refused, nothing is lost, and nothing is left.
 
 A rest is a second at least, and there is one for each instant: that is the time these take.
 """
@@ -80,7 +80,7 @@ def test_killed_while_it_is_woken(host: World) -> None:
         host.order.write_text(json.dumps({"kinds": ["branch wake"], "at": at}))
         with ThreadPoolExecutor(1) as pool:
             waits = pool.submit(host.host.sql, dsn, "select count(*) from kept")
-            until(lambda: not host.alive or waits.done())
+            until(lambda waits=waits: not host.alive or waits.done())  # type: ignore[misc]
             time.sleep(0.2)  # the last instant is one after it has been let in
             host.order.unlink()
             died = None if host.alive else host.died()
