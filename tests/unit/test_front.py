@@ -96,6 +96,14 @@ class House:
         ear.listen()
         given = {"agent_uid": os.getuid(), "patience": 30.0, "descriptors": 4096, **options}
         self.front = Front(ear, behind=BEHIND, **given)
+        self.turns = 0
+        turn = self.front._poller.turn
+
+        def counted(longest: float = 60.0) -> None:
+            self.turns += 1
+            turn(longest)
+
+        self.front._poller.turn = counted  # type: ignore[method-assign]
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
         self.port = 0
@@ -278,6 +286,9 @@ def test_an_agent_that_comes_back_hears_who_knocked_meanwhile(house: House) -> N
         hand("hello", serves=True)
         hand.until(lambda: hand.events == [("wake", "b")])
         hand.close()
+        another = house.hand()  # the one before has heard it, and done nothing
+        another.until(lambda: another.events == [("wake", "b")])
+        another.close()
 
 
 def test_a_server_that_died_is_started_again(house: House) -> None:
@@ -318,6 +329,13 @@ def test_rest_is_told_of_and_a_waiter_who_left_counts_no_more(house: House) -> N
     hand.close()
 
 
+def test_one_to_which_nobody_ever_comes_is_idle(house: House) -> None:
+    hand = house.hand(sleep_after=0.05)
+    hand("open", id="b")
+    hand.until(lambda: hand.events == [("idle", "b")])
+    hand.close()
+
+
 def test_much_goes_through_intact_while_one_side_is_slow(house: House) -> None:
     hand = house.hand()
     house.serve()
@@ -334,6 +352,9 @@ def test_much_goes_through_intact_while_one_side_is_slow(house: House) -> None:
         writer, before = threading.Thread(target=write), _resident()
         writer.start()
         time.sleep(0.3)  # everything on the way is full by now
+        turns = house.turns
+        time.sleep(0.2)
+        assert house.turns - turns < 10, "the front is busy with nothing"
         assert _resident() - before < size / 3
         got, length = hashlib.sha256(), 0
         while data := client.recv(2**20):
@@ -381,7 +402,8 @@ def test_only_the_agents_user_is_heard(folder: Path) -> None:
         assert not house.front.ended
     finally:
         house.front.ended = True
-        Hand(house.place).close()  # so that it looks up
+        with contextlib.suppress(OSError):
+            Hand(house.place).close()  # so that it looks up
         house.close()
 
 

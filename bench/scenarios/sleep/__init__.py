@@ -19,8 +19,8 @@ __all__ = ["HELP", "PARTS", "add_options", "draw", "page", "run", "table"]
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wakes", type=int, default=30, metavar="N",
                         help="of a branch that has fallen asleep (default 30)")  # fmt: skip
-    parser.add_argument("--sleepers", type=int, default=200, metavar="N",
-                        help="branches that sleep at once (default 200)")  # fmt: skip
+    parser.add_argument("--sleepers", type=int, default=150, metavar="N",
+                        help="branches that sleep at once (default 150)")  # fmt: skip
     parser.add_argument("--seconds", type=int, default=5, metavar="N",
                         help="of pgbench, each time (default 5)")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=3, metavar="N",
