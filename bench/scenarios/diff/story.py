@@ -171,7 +171,7 @@ def draw(results: Results) -> Figure | None:
     _draw_sizes(left, results)
     _draw_changes(right, results)
     made.text(0.012, 0.018, machine_line(results["machine"]), fontsize=8.5, color="#57606a")
-    made.subplots_adjust(left=0.066, right=0.985, top=0.815, bottom=0.155, wspace=0.62)
+    made.subplots_adjust(left=0.066, right=0.985, top=0.815, bottom=0.155, wspace=0.98)
     return made
 
 

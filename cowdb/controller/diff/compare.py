@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from cowdb.controller.diff import renames
-from cowdb.controller.diff.catalog.quarantined import apart, without_own
+from cowdb.controller.diff.catalog.quarantined import alike
 from cowdb.controller.diff.counting.count import count_sides
 from cowdb.controller.diff.counting.host import Host
 from cowdb.controller.diff.migration import between
@@ -72,7 +72,7 @@ def compare(
         row_ms = milliseconds_since(began)
     report = report_of(ways, what, reads, rows, renamed)
     if facts := [read.facts for read in reads[:2] if read.facts]:
-        whole = [without_own(one.schema) if apart(sides) else one.schema for one in facts]
+        whole = alike(sides, [one.schema for one in facts])
         report["sql"] = between.statements(facts, whole, what.exact)
     report["ancestor"] = {
         "ref": everyone[ancestor].label if ancestor is not None else None, "reason": origin.reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cowdb.controller.diff import renames
-from cowdb.controller.diff.catalog.quarantined import NOTE, apart, without_own
+from cowdb.controller.diff.catalog.quarantined import NOTE, alike, apart
 from cowdb.controller.diff.counts import compare_counts
 from cowdb.controller.diff.members import unequal_extensions
 from cowdb.controller.diff.model import Method, Renamed, Report, Schema, Wanted
@@ -118,5 +118,4 @@ def _slowest(reads: Sequence[Read]) -> dict[str, float]:
 
 def comparable_schemas(reads: Sequence[Read]) -> list[Schema]:
     """Comparable with each other: without what cowdb sets on a branch where not all are one."""
-    branches = apart([read.instant.side for read in reads])
-    return [without_own(read.schema) if branches else read.schema for read in reads]
+    return alike([read.instant.side for read in reads], [read.schema for read in reads])

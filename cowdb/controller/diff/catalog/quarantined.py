@@ -29,6 +29,11 @@ def apart(sides: Sequence[Side]) -> bool:
     return len({(side.branch is None, side.held) for side in sides}) > 1
 
 
+def alike(sides: Sequence[Side], schemas: Sequence[Schema]) -> list[Schema]:
+    """The schemas of these sides as they can be compared with each other."""
+    return [without_own(schema) for schema in schemas] if apart(sides) else list(schemas)
+
+
 def without_own(schema: Schema) -> Schema:
     """The schema without what cowdb sets on a branch."""
     left = {}

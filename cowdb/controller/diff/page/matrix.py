@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 
 from cowdb.controller.diff.model import Report, RowGroups, TableGroups
 from cowdb.controller.diff.page.rows import cell, order
-from cowdb.controller.diff.page.versions import Version, VersionGrid, VersionRecord, version
+from cowdb.controller.diff.page.versions import (
+    Version,
+    VersionGrid,
+    VersionRecord,
+    headings,
+    version,
+)
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -92,15 +98,9 @@ def _table(item: TableGroups, sides: Sequence[str], place: str) -> AgreeingRows:
 def _grids(item: TableGroups) -> list[VersionGrid]:
     if not item["sample"]:
         return []
-    keys = item["key"] or list(dict.fromkeys(name for row in item["sample"] for name in row["key"]))
-    columns = list(
-        dict.fromkeys(
-            name
-            for row in item["sample"]
-            for group in row["groups"]
-            for name in group["values"] or ()
-            if name not in keys
-        )
+    keys, columns = headings(
+        item["key"],
+        ((row["key"], [group["values"] for group in row["groups"]]) for row in item["sample"]),
     )
     rows = sorted(item["sample"], key=lambda row: order(row["key"]))
     records = [_record(row, keys, columns) for row in rows]

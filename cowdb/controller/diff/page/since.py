@@ -20,7 +20,7 @@ from cowdb.controller.diff.page.marks import pair, text_lines
 from cowdb.controller.diff.page.objects import Cell, Object, Property, Text, has_lines, part, text
 from cowdb.controller.diff.page.rows import cell, order
 from cowdb.controller.diff.page.text import value
-from cowdb.controller.diff.page.versions import VersionGrid, VersionRecord, version
+from cowdb.controller.diff.page.versions import VersionGrid, VersionRecord, headings, version
 
 
 @dataclass(frozen=True)
@@ -222,15 +222,9 @@ def _told(row: RowSince) -> int:
 def _grids(item: TableSince, ref: str) -> list[VersionGrid]:
     if not item["sample"]:
         return []
-    keys = item["key"] or list(dict.fromkeys(name for row in item["sample"] for name in row["key"]))
-    columns = list(
-        dict.fromkeys(
-            name
-            for row in item["sample"]
-            for values in (row["was"], *row["became"].values())
-            for name in values or ()
-            if name not in keys
-        )
+    keys, columns = headings(
+        item["key"],
+        ((row["key"], (row["was"], *row["became"].values())) for row in item["sample"]),
     )
     rows = sorted(item["sample"], key=lambda row: (not row["conflict"], order(row["key"])))
     records = [_record(row, keys, columns, ref) for row in rows]

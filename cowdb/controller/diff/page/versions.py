@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -43,6 +43,20 @@ class VersionGrid:
     key: Sequence[str]
     columns: Sequence[str]
     records: Sequence[VersionRecord]
+
+
+def headings(
+    key: Sequence[str], rows: Iterable[tuple[Mapping[str, object], Iterable[Iterable[str] | None]]]
+) -> tuple[list[str], list[str]]:
+    """The columns of the key, and the others.
+
+    :param key: of the table; empty where there is none.
+    :param rows: of each, the key's values and all its versions, None where one has no such row.
+    """
+    found = list(rows)
+    keys = list(key) or list(dict.fromkeys(name for row_key, _ in found for name in row_key))
+    others = (name for _, versions in found for values in versions for name in values or ())
+    return keys, list(dict.fromkeys(name for name in others if name not in keys))
 
 
 def version(

@@ -11,7 +11,6 @@ import struct
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from types import TracebackType
 from typing import Self
 
 from cowdb.controller.diff.rows.merge import Told
@@ -41,11 +40,8 @@ class Recorder:
         self._sorter.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self._sorter.__exit__(kind, error, trace)
+    def __exit__(self, *raised: object) -> None:
+        self._sorter.__exit__(*raised)
 
     def told(self, table: str, rank: Rank) -> Told:
         """What the comparison of a table's reference with this side is to call."""
