@@ -374,6 +374,23 @@ def _resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def test_an_error_of_its_own_costs_one_connection(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hand = house.hand()
+    house.serve()
+    hand("open", id="b")
+    with house.call(STARTUP) as first, monkeypatch.context() as broken:
+        heard(first, len(STARTUP))
+        broken.setattr(startup, "read", lambda said: 1 / 0)
+        with house.call(STARTUP):
+            hand.until(lambda: "ZeroDivisionError" in caplog.text)
+        broken.undo()
+        first.sendall(b"still here")
+        assert heard(first, 10) == b"still here"
+    hand.close()
+
+
 def test_too_many_are_told_so(folder: Path) -> None:
     house = House(folder, descriptors=64 + 1 + 2 * 3)
     try:

@@ -91,17 +91,30 @@ def _way(branch: BranchInfo, way: str) -> str:
 
 
 def _queries(bench: Bench, branch: BranchInfo) -> None:
-    """pgbench -S: milliseconds a query takes."""
+    """pgbench -S: milliseconds a query takes, and of those what the front's CPU spends on it, which
+    is the same on a busy machine."""
     _pgbench(bench, branch["dsn"], "-S", "-n", "-T", "2")
     for clients in CLIENTS:
         for number in range(bench.options.rounds):
             bench.say(f"pgbench -S with {clients} clients, {number + 1}")
             for way in WAYS:
+                before = _front_cpu(bench)
                 said = _pgbench(bench, _url(branch, way), "-S", "-n", "-M", "prepared", "-T",
                                 str(bench.options.seconds), "-c", str(clients))  # fmt: skip
                 found = re.search(r"latency average = ([0-9.]+) ms", said)
-                assert found is not None, said
+                done = re.search(r"actually processed: (\d+)", said)
+                assert found is not None and done is not None, said
                 bench.record.add(DATABASE, way, **{f"query_{clients}": float(found[1])})
+                if way == "front":
+                    spent = (_front_cpu(bench) - before) * 1000 / int(done[1])
+                    bench.record.add(DATABASE, "front cpu", **{f"query_{clients}": spent})
+
+
+def _front_cpu(bench: Bench) -> float:
+    """Seconds."""
+    (front,) = bench.host.fronts()
+    spent = front.cpu_times()
+    return spent.user + spent.system
 
 
 def _url(branch: BranchInfo, way: str) -> str:
@@ -179,28 +192,35 @@ def _until_asleep(bench: Bench, number: int) -> None:
         time.sleep(0.05)
 
 
-def _memory(bench: Bench) -> dict[str, float]:
-    """What the host loses to branches that sleep, and to the same number that do not, in bytes
-    each. MemAvailable, so that page cache counts as free; others on the machine count, too."""
-    number = bench.options.sleepers
-    asleep = _taken(bench, lambda: _make(bench, number, 1))
-    _until_asleep(bench, number)
-    (front,) = bench.host.fronts()
-    held = {"front_pss_bytes": float(front.memory_full_info().pss)}
-    _remove(bench, number)
-    few = min(number, 20)
-    awake = _taken(bench, lambda: _make(bench, few, 0))
-    _remove(bench, few)
+def _memory(bench: Bench) -> dict[str, Any]:
+    """What the host loses to branches that sleep, and to some that do not, in bytes each.
+    MemAvailable, so that page cache counts as free; others on the machine count, too, hence
+    several rounds."""
+    number, few = bench.options.sleepers, min(bench.options.sleepers, 20)
+    asleep, awake, front = [], [], 0.0
+    for _ in range(bench.options.rounds):
+        before = _available()
+        _make(bench, number, 1)
+        asleep.append((before - _available()) / number)
+        front = _front_bytes(bench)
+        _remove(bench, number)
+        before = _available()
+        _make(bench, few, 0)
+        awake.append((before - _available()) / few)
+        _remove(bench, few)
+    _make(bench, 1, 1)
+    alone = _front_bytes(bench)
+    _remove(bench, 1)
     return {
-        "sleepers": number, "asleep_bytes_each": asleep / number,
-        "awake": few, "awake_bytes_each": awake / few, **held,
+        "sleepers": number, "asleep_bytes_each": median(asleep), "asleep_rounds": asleep,
+        "awake": few, "awake_bytes_each": median(awake), "awake_rounds": awake,
+        "front_pss_bytes": front, "front_bytes_each": (front - alone) / max(1, number - 1),
     }  # fmt: skip
 
 
-def _taken(bench: Bench, work: Callable[[], None]) -> float:
-    before = _available()
-    work()
-    return before - _available()
+def _front_bytes(bench: Bench) -> float:
+    (front,) = bench.host.fronts()
+    return float(front.memory_full_info().pss)
 
 
 def _available() -> float:
@@ -232,7 +252,7 @@ def _timed(work: Callable[[], None]) -> float:
 
 
 def _results(
-    bench: Bench, described: dict[str, Any], memory: dict[str, float], answered: int
+    bench: Bench, described: dict[str, Any], memory: dict[str, Any], answered: int
 ) -> Results:
     samples, chance = bench.record.series(), random.Random(1)
     by = {(item["method"], item["measure"]): item["ms"] for item in samples}
@@ -254,7 +274,7 @@ def _results(
 
 
 def _claims(
-    by: dict[tuple[str, str], list[float]], memory: dict[str, float], answered: int
+    by: dict[tuple[str, str], list[float]], memory: dict[str, Any], answered: int
 ) -> list[Claim]:
     wake = median(by["asleep", "first_answer"])
     each = memory["asleep_bytes_each"]

@@ -37,11 +37,13 @@ def _rows(results: Results) -> list[dict[str, Any]]:
         asleep = look_up(results, label, "asleep", measure)
         if direct is None or front is None:
             continue
+        cpu = look_up(results, label, "front cpu", measure)
         ratio = ratios[measure]
         text = _precise if measure.startswith("query") else ms_text
         rows.append({
             "": what, "direct": text(direct.median), "through the front": text(front.median),
             "ratio": f"{ratio['ratio']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})",
+            "of that the front's CPU": f"{cpu.median * 1000:.0f} µs" if cpu else "",
             "asleep": f"{ms_text(asleep.median)} (p95 {ms_text(asleep.p95)})" if asleep else "",
         })  # fmt: skip
     return rows
@@ -57,7 +59,8 @@ def _memory(results: Results) -> str:
         f"Of {found['sleepers']} sleeping branches each costs the host "
         f"{found['asleep_bytes_each'] / 1024:.0f} KiB (loss of MemAvailable), of {found['awake']} "
         f"that do not sleep {found['awake_bytes_each'] / 2**20:.1f} MiB; the front is one process "
-        f"for all of them, of {found['front_pss_bytes'] / 2**20:.1f} MiB."
+        f"for all of them, of {found['front_pss_bytes'] / 2**20:.1f} MiB, in which each has "
+        f"{found['front_bytes_each'] / 1024:.1f} KiB."
     )
 
 

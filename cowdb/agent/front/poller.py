@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import select
 import time
 from collections.abc import Callable
 
+log = logging.getLogger("cowdb.front")  # to standard error, which is front.log
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
 Handler = Callable[[int], None]
 _BATCH = 512  # events at once
@@ -49,10 +51,19 @@ class Poller:
             longest = min(longest, max(0.0, self._timers[0][0] - time.monotonic()))
         for fd, event in self._epoll.poll(longest, _BATCH):
             handler = self._handlers.get(fd)
-            if handler is not None:  # not closed by an event before it
+            if handler is None:  # closed by an event before it
+                continue
+            try:
                 handler(event)
+            except Exception:  # an error of ours costs the one connection, not all of them
+                log.exception("unforeseen")
+                self.forget(fd)
         while self._timers and self._timers[0][0] <= time.monotonic():
-            heapq.heappop(self._timers)[2]()
+            what = heapq.heappop(self._timers)[2]
+            try:
+                what()
+            except Exception:
+                log.exception("unforeseen")
 
     def close(self) -> None:
         self._epoll.close()
