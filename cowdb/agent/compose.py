@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from cowdb.agent import recover
+from cowdb.agent import cgroups, recover
 from cowdb.agent.api import Api
 from cowdb.agent.audit import Audit
 from cowdb.agent.background import Background
@@ -92,6 +92,7 @@ def _running(config: Config, kind: Kind) -> Iterator[Api]:
         children=children,
         user=user,
         front=Keeper(config, user, children),
+        groups=cgroups.find(config.cgroup),
     )
     context = Context(
         store=store,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cowdb.agent.cgroups import Groups
 from cowdb.agent.engines.postgres.control import Control
 from cowdb.agent.front.keeper import Keeper
 from cowdb.agent.processes import Children
@@ -23,7 +24,8 @@ Report = Callable[[str, int | None, int | None], None]
 class Host:
     """:param pool: the open pool of that id; raises PoolMissingError.
     :param user: the OS user that servers run as.
-    :param front: holds the ports of branches that may sleep."""
+    :param front: holds the ports of branches that may sleep.
+    :param groups: the control groups of branches with limits."""
 
     config: Config
     pool: Callable[[str], Pool]
@@ -31,6 +33,7 @@ class Host:
     children: Children
     user: OsUser
     front: Keeper
+    groups: Groups = field(default_factory=Groups)
 
     def settings_file(self, snapshot: str) -> Path:
         """Settings of an attached source as they were at a snapshot; root's alone, since an

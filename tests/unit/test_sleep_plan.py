@@ -64,5 +64,5 @@ def test_who_wants_a_door() -> None:
 def test_the_hosts_default() -> None:
     assert config.parse({}).sleep_after == 0
     assert config.parse({"sleep_after": 600}).sleep_after == 600
-    with pytest.raises(InvalidError, match="seconds"):
+    with pytest.raises(InvalidError, match="sleep_after"):
         config.parse({"sleep_after": -1})
