@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
-from cowdb import config
 from cowdb.agent import doors, plan
 from cowdb.agent.effects.doors import has_door
 from cowdb.agent.steps import HoldPort, Plan, ReleasePort, StartServer, StopServer
-from cowdb.errors import InvalidError
 from cowdb.model import BranchRecord, Wanted
 from tests.unit.records import BRANCH, SNAPSHOT
 
@@ -59,10 +55,3 @@ def test_other_branches_have_nothing_of_it() -> None:
 def test_who_wants_a_door() -> None:
     assert doors.wants_door(sleeper()) and doors.wants_door(sleeper("sleeping"))
     assert not doors.wants_door(sleeper("stopped"))
-
-
-def test_the_hosts_default() -> None:
-    assert config.parse({}).sleep_after == 0
-    assert config.parse({"sleep_after": 600}).sleep_after == 600
-    with pytest.raises(InvalidError, match="sleep_after"):
-        config.parse({"sleep_after": -1})
