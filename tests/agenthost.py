@@ -260,19 +260,23 @@ _next_port = 21000 + os.getpid() % 400 * 20
 
 
 @contextlib.contextmanager
-def agent_host(filesystem: str = "btrfs", *, size: int = 2048 * MIB, agent: bool = True,
-               ports: int = 200, **config: object) -> Iterator[AgentHost]:  # fmt: skip
+def agent_host(
+    filesystem: str = "btrfs", *, size: int = 2048 * MIB, agent: bool = True,
+    ports: int | tuple[int, int] = 200, **config: object,
+) -> Iterator[AgentHost]:  # fmt: skip
     """:param filesystem: "btrfs", "xfs" (the reflink driver) or "zfs".
     :param agent: run the daemon; else commands serve themselves in process.
+    :param ports: how many, or the first and the last one.
     :param config: keys of config.toml that differ."""
     global _next_port
-    first, _next_port = _next_port, _next_port + ports
+    if isinstance(ports, int):
+        ports, _next_port = (_next_port, _next_port + ports - 1), _next_port + ports
     base = Path(tempfile.mkdtemp(prefix="cowdb-host-", dir="/var/tmp"))
     base.chmod(0o755)
     try:
         with mounted(filesystem, size) as mountpoint:
             zpool = zpool_of(mountpoint) if filesystem == "zfs" else ""
-            host = AgentHost(base, mountpoint, (first, first + ports - 1), zpool)
+            host = AgentHost(base, mountpoint, ports, zpool)
             try:
                 host.configure(**config)
                 if agent:

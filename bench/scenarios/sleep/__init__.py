@@ -8,12 +8,12 @@ from __future__ import annotations
 import argparse
 
 from bench.scenarios.sleep.measure import run
-from bench.scenarios.sleep.story import draw, page, table
+from bench.scenarios.sleep.story import draw, headline, page, table
 
 HELP = "branches that sleep: the way through the front, the first answer, the memory of a sleeper"
 PARTS: tuple[str, ...] = ()
 
-__all__ = ["HELP", "PARTS", "add_options", "draw", "page", "run", "table"]
+__all__ = ["HELP", "PARTS", "add_options", "draw", "headline", "page", "run", "table"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

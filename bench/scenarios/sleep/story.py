@@ -68,6 +68,11 @@ def table(results: Results) -> str:
     return "\n".join([plain_table(_rows(results)), "", _memory(results), "", *claim_lines(results)])
 
 
+def headline(results: Results) -> str:
+    """For docs/benchmarks.md."""
+    return f"{markdown_table(_rows(results))}\n\n{_memory(results)}"
+
+
 def page(results: Results) -> str:
     lines = [
         "# Sleep and wake", "", "Made by `python -m bench sleep` from its JSON; medians.", "",
