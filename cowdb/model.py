@@ -15,7 +15,7 @@ from cowdb.wire import Mode, SourceKind
 NOBODY = -1
 """The owner of what belongs to no OS user."""
 
-Wanted = Literal["running", "stopped"]
+Wanted = Literal["running", "stopped", "sleeping"]
 Lifecycle = Literal["creating", "loading", "ready", "resetting", "deleting"]
 
 
@@ -70,6 +70,8 @@ class Cluster:
     :param superuser: the bootstrap superuser's role name.
     :param process: the latest server of this volume, dead or alive; its boot tells whether the
         host went down under it.
+    :param sleep_after: seconds without a client after which it stops until one comes; 0: never.
+        Such a server is reached through the front, which holds its port.
     """
 
     id: str
@@ -82,6 +84,7 @@ class Cluster:
     database: str
     durable: bool
     wanted: Wanted = "running"
+    sleep_after: int = 0
     process: Process | None = None
     limits: Limits = Limits()
 

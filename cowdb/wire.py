@@ -12,7 +12,7 @@ Mode = Literal["online", "checkpoint", "stop"]
 SourceKind = Literal["attached", "managed"]
 Durability = Literal["fast", "full"]
 ServerState = Literal[
-    "creating", "loading", "running", "stopped", "crashed", "resetting", "deleting"
+    "creating", "loading", "running", "sleeping", "stopped", "crashed", "resetting", "deleting"
 ]
 
 
@@ -117,6 +117,8 @@ class BranchInfo(TypedDict):
     pg_version: str
     created_at: str
     expires_at: str | None
+    sleep_after: int | None
+    """Seconds without a client after which its server stops until the next one comes."""
     protected: bool
     durability: Durability
     """What outlives the host: "full", all that was committed; "fast", nothing is promised."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cowdb.agent.cgroups import Groups
 from cowdb.agent.engines.postgres.controlfile import Control
+from cowdb.agent.front.keeper import Keeper
 from cowdb.agent.processes import Children
 from cowdb.agent.secrets import Keyring
 from cowdb.agent.steps import Step
@@ -24,6 +25,7 @@ Report = Callable[[str, int | None, int | None], None]
 class Host:
     """:param pool: the open pool of that id; raises PoolMissingError.
     :param user: the OS user that servers run as.
+    :param front: holds the ports of branches that may sleep.
     :param groups: the control groups of branches with limits."""
 
     config: Config
@@ -31,6 +33,7 @@ class Host:
     keyring: Keyring
     children: Children
     user: OsUser
+    front: Keeper
     groups: Groups = field(default_factory=Groups)
 
     def settings_file(self, snapshot: str) -> Path:

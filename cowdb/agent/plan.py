@@ -20,6 +20,7 @@ from cowdb.agent.steps import (
     ForkVolume,
     FreezeRows,
     FreezeVolume,
+    HoldPort,
     InitCluster,
     LimitVolume,
     MakeRooms,
@@ -28,6 +29,7 @@ from cowdb.agent.steps import (
     Plan,
     Quarantine,
     ReadControl,
+    ReleasePort,
     RemoveRooms,
     RemoveSettings,
     ResumeServer,
@@ -66,6 +68,7 @@ def create_branch(branch: BranchRecord, snapshot: SnapshotRecord) -> Plan:
         steps=(
             *_fresh_copy(server, snapshot, marks.of_branch(branch, raw=not snapshot.settled)),
             MakeRooms(server=server),
+            *_hold(server),
             StartServer(server=server, seal=Seal(sever=snapshot.settled is None)),
         )
     )
@@ -99,6 +102,14 @@ def take_spare(branch: BranchRecord, spare: BranchRecord) -> Plan:
 
 def remove_spare(spare: BranchRecord) -> Plan:
     return Plan(cleanup=_remove_server(server_of(spare)))
+
+
+def _hold(server: Server) -> tuple[AnyStep, ...]:
+    return (HoldPort(server=server),) if server.cluster.sleep_after else ()
+
+
+def _release(server: Server, why: str) -> tuple[AnyStep, ...]:
+    return (ReleasePort(server=server, why=why),) if server.cluster.sleep_after else ()
 
 
 def _fresh_copy(
@@ -157,6 +168,7 @@ def remove_branch(
 def _remove_server(server: Server, *, promote: bool = False) -> tuple[AnyStep, ...]:
     cluster = server.cluster
     return (
+        *_release(server, f"branch {server.name!r} was removed"),
         StopServer(server=server, immediate=True),
         DestroyVolume(pool=cluster.pool, volume=cluster.volume, promote=promote),
         RemoveRooms(id=cluster.id),
@@ -363,9 +375,26 @@ def remove_source(source: SourceRecord) -> Plan:
 
 def start_server(server: Server, *, running: bool) -> Plan:
     """:param running: it runs already."""
-    return Plan(steps=(StartServer(server=server, again=running),))
+    stopped = server.cluster.wanted == "stopped"  # else its port is held
+    return Plan(
+        steps=(*(_hold(server) if stopped else ()), StartServer(server=server, again=running))
+    )
 
 
 def stop_server(server: Server, *, running: bool) -> Plan:
     """:param running: it runs now, and is to run again if this fails."""
-    return Plan(steps=(StopServer(server=server, restart=running),))
+    return Plan(
+        steps=(StopServer(server=server, restart=running),),
+        cleanup=_release(server, f"branch {server.name!r} was stopped"),
+    )
+
+
+def sleep(server: Server) -> Plan:
+    """Stop it while its port stays open; if a client comes first, nothing happens."""
+    return Plan(steps=(StopServer(server=server, restart=True, idle=True),))
+
+
+def wake(server: Server) -> Plan:
+    """Start it for the clients that wait. There is nothing to undo: a server that did not start is
+    gone, and one that did may run."""
+    return Plan(steps=(StartServer(server=server, again=True),))

@@ -243,14 +243,35 @@ class CreateDatabase(Step, frozen=True, kw_only=True):
 
 class StopServer(Step, frozen=True, kw_only=True):
     """:param immediate: without a shutdown checkpoint, for what is to be thrown away.
-    :param restart: undoing this step starts the server again."""
+    :param restart: undoing this step starts the server again.
+    :param idle: only if no client is connected, or comes, until it has stopped."""
 
     server: Server
     immediate: bool = False
     restart: bool = False
+    idle: bool = False
 
     def describe(self) -> str:
         return f"stop {self.server.name}"
+
+
+class HoldPort(Step, frozen=True, kw_only=True):
+    """Have the front hold a server's port; undone by giving it up."""
+
+    server: Server
+
+    def describe(self) -> str:
+        return f"hold port {self.server.cluster.port} for {self.server.name}"
+
+
+class ReleasePort(Step, frozen=True, kw_only=True):
+    """:param why: for clients that wait there."""
+
+    server: Server
+    why: str
+
+    def describe(self) -> str:
+        return f"give up port {self.server.cluster.port} of {self.server.name}"
 
 
 class Checkpoint(Step, frozen=True, kw_only=True):
@@ -353,6 +374,8 @@ AnyStep = (
     | AdmitClients
     | CreateDatabase
     | StopServer
+    | HoldPort
+    | ReleasePort
     | Checkpoint
     | PauseServer
     | ResumeServer

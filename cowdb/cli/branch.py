@@ -23,8 +23,8 @@ from cowdb.wire import BranchInfo, Durability
 
 _CODES = "0 success, 1 failure, 2 usage, 4 not found, 5 conflict, 6 no agent, 7 not permitted"
 _CARD = ("name", "state", "dsn", "snapshot", "removed_snapshot", "source", "datadir", "pg_version",
-         "owner", "created_at", "expires_at", "protected", "durability", "used", "limits",
-         "quarantined")  # fmt: skip
+         "owner", "created_at", "expires_at", "sleep_after", "protected", "durability", "used",
+         "limits", "quarantined")  # fmt: skip
 
 
 @click.group()
@@ -37,6 +37,7 @@ def branch() -> None:
         "cowdb branch create try-a --from main@before-v2\n"
         "cowdb branch create pr-42 --from main --ttl 2h\n"
         "cowdb branch create kept --from main@before-v2 --durability full\n"
+        "cowdb branch create demo --from main --sleep 10m\n"
         "cowdb branch create mcts-7 --from main@s --memory 2G --cpus 1.5 --disk 5G",
         _CODES,
     )
@@ -46,6 +47,8 @@ def branch() -> None:
               help="A snapshot, or a bare source or branch, of which one is taken.")  # fmt: skip
 @click.option("--port", type=int, help="This port instead of a free one.")
 @click.option("--ttl", metavar="TIME", help="Remove it after this time, such as 2h.")
+@click.option("--sleep", metavar="TIME", help="Stop its server after this time without a client, "
+              "such as 10m, until the next one connects; or off.")  # fmt: skip
 @click.option("--durability", type=click.Choice(["fast", "full"]), default="fast",
               show_default=True,
               help="fast: no waiting for the disk; what was committed outlives a killed server, "
@@ -59,20 +62,23 @@ def branch() -> None:
 @dry_option
 @json_option
 def create(
-    name: str, origin: str, port: int | None, ttl: str | None, durability: str,
+    name: str, origin: str, port: int | None, ttl: str | None, sleep: str | None, durability: str,
     memory: str | None, cpus: float | None, disk: str | None, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a branch; it answers queries when this returns."""
     seconds = parse_duration(ttl) if ttl else None
+    rest = (0 if sleep == "off" else parse_duration(sleep)) if sleep else None
     memory_bytes, disk_bytes = (parse_size(size) if size else None for size in (memory, disk))
     if dry_run:
         with client() as agent:
             limits = {"memory_bytes": memory_bytes, "cpus": cpus, "disk_bytes": disk_bytes}
-            print_plan(agent.plans.branch(name, origin, port, **limits), as_json)
+            plan = agent.plans.branch(name, origin, port, sleep_seconds=rest, **limits)
+            print_plan(plan, as_json)
         return
     with client() as agent, Progress(shown=not as_json) as report:
         made = agent.branches.create(
-            name, origin, port=port, ttl_seconds=seconds, durability=cast(Durability, durability),
+            name, origin, port=port, ttl_seconds=seconds, sleep_seconds=rest,
+            durability=cast(Durability, durability),
             memory_bytes=memory_bytes, cpus=cpus, disk_bytes=disk_bytes, report=report,
         )  # fmt: skip
     if as_json:

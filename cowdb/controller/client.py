@@ -57,10 +57,11 @@ class Plans:
         return self._ask("POST", _path("snapshots"), {"ref": ref, "mode": mode})
 
     def branch(
-        self, name: str, origin: str, port: int | None = None, **limits: float | None
-    ) -> list[str]:
+        self, name: str, origin: str, port: int | None = None, *,
+        sleep_seconds: int | None = None, **limits: float | None,
+    ) -> list[str]:  # fmt: skip
         """:param limits: memory_bytes, cpus and disk_bytes, as for Branches.create."""
-        body = _given(name=name, origin=origin, port=port, **limits)
+        body = _given(name=name, origin=origin, port=port, sleep_seconds=sleep_seconds, **limits)
         return self._ask("POST", _path("branches"), body)
 
     def reset(self, name: str) -> list[str]:
@@ -222,15 +223,17 @@ class Branches:
 
     def create(
         self, name: str, origin: str, *, port: int | None = None, ttl_seconds: int | None = None,
-        hidden: bool = False, durability: Durability | None = None,
-        memory_bytes: int | None = None, cpus: float | None = None,
-        disk_bytes: int | None = None, report: Report = quiet,
+        sleep_seconds: int | None = None, hidden: bool = False,
+        durability: Durability | None = None, memory_bytes: int | None = None,
+        cpus: float | None = None, disk_bytes: int | None = None, report: Report = quiet,
     ) -> BranchInfo:  # fmt: skip
         """:param origin: a snapshot, or a bare source or branch, of which one is taken.
+        :param sleep_seconds: without a client, after which it sleeps; 0 for never.
         :param durability: "fast" (the default) or "full", see docs/security.md."""
         body = _given(
-            name=name, origin=origin, port=port, ttl_seconds=ttl_seconds, hidden=hidden,
-            durability=durability, memory_bytes=memory_bytes, cpus=cpus, disk_bytes=disk_bytes,
+            name=name, origin=origin, port=port, ttl_seconds=ttl_seconds,
+            sleep_seconds=sleep_seconds, hidden=hidden, durability=durability,
+            memory_bytes=memory_bytes, cpus=cpus, disk_bytes=disk_bytes,
         )  # fmt: skip
         return cast(BranchInfo, self._call("POST", _path("branches"), body, report))
 

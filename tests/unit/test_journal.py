@@ -15,10 +15,14 @@ from cowdb.agent.store import Store
 from cowdb.model import NOBODY, Limits
 from tests.unit.records import ATTACHED, BRANCH, NOW, SNAPSHOT, SOURCE
 
+SLEEPER = replace(BRANCH, cluster=replace(BRANCH.cluster, sleep_after=600))
 NOTE = NoteMark(pool="pool", volume="br-1", mark={"a": "1"}, before={}, change="it says a")
 LIMITS = Limits(memory=2**30, cpus=1.5, disk=2**32)
 LIMITED = replace(BRANCH, cluster=replace(BRANCH.cluster, limits=LIMITS))
 ALL = [
+    plan.create_branch(SLEEPER, SNAPSHOT),
+    plan.remove_branch(SLEEPER, None),
+    plan.sleep(plan.server_of(SLEEPER)),
     plan.create_branch(LIMITED, SNAPSHOT),
     plan.reset_branch(BRANCH, SNAPSHOT, replace(BRANCH.cluster, volume="br-2"), running=True),
     plan.remove_branch(BRANCH, SNAPSHOT),

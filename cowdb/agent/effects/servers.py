@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 
 from cowdb.agent import cgroups, ports, processes
+from cowdb.agent.effects import doors
 from cowdb.agent.effects.dispatch import do, undo
 from cowdb.agent.effects.sources import keep_settings
 from cowdb.agent.engines.postgres import (
@@ -29,6 +30,7 @@ from cowdb.agent.engines.postgres import (
 )
 from cowdb.agent.engines.postgres.server import Launch
 from cowdb.agent.engines.postgres.settings import parse, pins
+from cowdb.agent.front.keeper import BEHIND, OUTSIDE
 from cowdb.agent.host import Attempt, Host
 from cowdb.agent.secrets import scram_verifier
 from cowdb.agent.steps import (
@@ -54,7 +56,7 @@ from cowdb.agent.storage.protocol import Part, VolumeId
 from cowdb.errors import NotFoundError, PoolMissingError, ServerError, UnsoundError
 from cowdb.model import Cluster, Process
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK = OUTSIDE
 # Nobody works there: what autovacuum notes would only be in the way of what cowdb promises.
 ALONE = {"autovacuum": "off"}
 
@@ -77,7 +79,7 @@ def launch_of(target: Server, host: Host) -> Launch:
         datadir=tree_of(target, host) / cluster.data,
         rooms=rooms.rooms_of(host.config, cluster.id),
         port=cluster.port,
-        host="" if target.private else LOOPBACK,
+        host="" if target.private else BEHIND if doors.has_door(target) else LOOPBACK,
         user=host.user,
         binaries=tools,
         superuser=cluster.superuser,
@@ -179,12 +181,13 @@ def _(step: StartServer, host: Host, attempt: Attempt) -> None:
     if running is None:
         require_whole(step.server, host)
         if not step.server.private:
-            ports.require_free(LOOPBACK, step.server.cluster.port)
+            ports.require_free(launch.host, step.server.cluster.port)
         sealing = partial(_sealing, step, host, attempt)
         running = server.start(launch, host.children, host.config.start_timeout, sealing)
     elif step.seal:
         do(SealServer(server=step.server, sever=step.seal.sever), host, attempt)
     attempt.process = running
+    doors.open_door(step.server, host)
 
 
 def _sealing(step: StartServer, host: Host, attempt: Attempt) -> server.Query:
@@ -207,6 +210,7 @@ def _sealing(step: StartServer, host: Host, attempt: Attempt) -> server.Query:
 def _(step: StartServer, host: Host, attempt: Attempt) -> None:
     if not step.again:
         _halt(step.server, host, immediate=True)
+        doors.asleep(step.server, host)
 
 
 @do.register
@@ -282,7 +286,11 @@ def _session(target: Server, host: Host, dbname: str = "") -> Iterator[psycopg.C
 
 @do.register
 def _(step: StopServer, host: Host, attempt: Attempt) -> None:
-    _halt(step.server, host, immediate=step.immediate)
+    doors.shut(step.server, host, idle=step.idle)
+    try:
+        _halt(step.server, host, immediate=step.immediate)
+    finally:
+        doors.asleep(step.server, host)
     if not step.immediate and not step.server.cluster.durable:
         _write_out(tree_of(step.server, host))
 

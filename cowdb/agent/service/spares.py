@@ -300,8 +300,9 @@ class _NotReadyError(Exception):
 def wishes(context: Context, tx: Transaction) -> dict[str, int]:
     """How many spares each snapshot is to have, as far as there is room for them."""
     config = context.host.config
+    # Where branches sleep unless told otherwise, hardly any would be given away.
     automatic = Automatic(
-        config.auto_spares, config.auto_spares_snapshots,
+        0 if config.sleep_after else config.auto_spares, config.auto_spares_snapshots,
         timedelta(seconds=config.auto_spares_seconds),
     )  # fmt: skip
     return wanted(tx.snapshots.all(), automatic, context.now())
