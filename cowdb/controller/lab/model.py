@@ -59,8 +59,10 @@ class Statement(TypedDict):
 
 
 class Lock(TypedDict):
-    """One lock that the strategy held on a relation, of a mode that makes somebody else wait.
+    """One lock that the strategy held on a relation that was there before, of a mode that makes
+    somebody else wait.
 
+    :param at_ms: when it was got; it was asked for `waited_ms` earlier.
     :param blocks: who has to wait: those who only read, those who write, or only DDL.
     :param exact: begin and end are known from events; else they are the first and the last sample,
         and the real ones lie less than `sampling.interval_ms` outside."""
@@ -218,7 +220,12 @@ class StrategyResult(TypedDict):
     runs: list[Run]
     duration_ms: Spread
     locked_ms: Spread
-    """The longest lock that blocks others, of each run."""
+    """Of each run: the longest time for which one lock would have made readers or writers wait,
+    its own waiting included, since whoever comes after it queues behind it."""
+    expect: Literal["same-as-checkpoint"] | None
+    """What it was meant to end as; a way back is never recommended as the way to go."""
+    limits: dict[str, object]
+    """Those that held for it."""
 
 
 class Ends(TypedDict):

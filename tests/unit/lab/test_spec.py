@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cowdb.controller.lab.spec import json_schema, parse, read
-from cowdb.controller.lab.spec.model import seconds
+from cowdb.controller.lab.spec.model import Limits, OwnLimits, seconds
 from cowdb.errors import InvalidError, NotFoundError
 
 EXAMPLE = """\
@@ -102,3 +103,11 @@ def test_the_schema_for_editors_knows_every_key() -> None:
 
 def test_durations() -> None:
     assert [seconds(text) for text in ("500ms", "5s", "10m", "1h")] == [0.5, 5.0, 600.0, 3600.0]
+
+
+def test_limits_of_a_branch_take_the_files_place_where_they_are_given() -> None:
+    whole = Limits(max_lock_ms=200, max_duration="5s", warn=())
+    own = msgspec.convert({"max_lock_ms": None, "forbid": ["rewrite"]}, OwnLimits)
+    assert own.over(whole) == Limits(
+        max_lock_ms=None, max_duration="5s", forbid=("rewrite",), warn=()
+    )

@@ -59,6 +59,23 @@ class Limits(Section, frozen=True, kw_only=True):
     warn: tuple[Forbidden, ...] = ("rewrite", "not-valid-constraint")
 
 
+class OwnLimits(Section, frozen=True, kw_only=True):
+    """Limits of one branch: what is given here holds instead of the file's."""
+
+    max_lock_ms: Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType | None = msgspec.UNSET
+    max_duration: Duration | msgspec.UnsetType | None = msgspec.UNSET
+    max_stall_ms: Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType | None = msgspec.UNSET
+    forbid: tuple[Forbidden, ...] | msgspec.UnsetType = msgspec.UNSET
+    warn: tuple[Forbidden, ...] | msgspec.UnsetType = msgspec.UNSET
+
+    def over(self, limits: Limits) -> Limits:
+        """The limits that hold for the branch."""
+        given = msgspec.structs.asdict(self).items()
+        return msgspec.structs.replace(
+            limits, **{name: value for name, value in given if value is not msgspec.UNSET}
+        )
+
+
 class Strategy(Section, frozen=True, kw_only=True):
     """One way to make the change, tried on a branch of its own.
 
@@ -66,13 +83,14 @@ class Strategy(Section, frozen=True, kw_only=True):
     :param sql: instead of a command: one file or several, statement by statement.
     :param expect: same-as-checkpoint says that up and down again leave nothing behind.
     :param timeout: after this it is ended, and has failed.
+    :param limits: of this branch; those that are not given are the file's.
     :param environment: more variables for the command."""
 
     name: Name
     command: str | None = None
     sql: str | list[str] | None = None
     expect: Literal["same-as-checkpoint"] | None = None
-    limits: Limits | None = None
+    limits: OwnLimits = OwnLimits()
     timeout: Duration = "1h"
     environment: dict[str, str] = {}
 
