@@ -1,0 +1,97 @@
+"""cowdb lab run."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from cowdb.cli.output import Progress, client, epilog, json_option, print_json
+
+if TYPE_CHECKING:
+    from cowdb.controller.lab.run import Outcome
+    from cowdb.controller.lab.steps.command import Stop
+
+_CODES = (
+    "0 every strategy passes (or only warns), 3 a verdict failed, 1 failure, 2 usage or a mistake "
+    "in the file, 4 no such file, checkpoint or database, 6 no agent, 130 ended by Ctrl-C"
+)
+
+
+@click.command(epilog=epilog("cowdb lab run migration.yaml\n"
+                             "cowdb lab run migration.yaml --json > report.json", _CODES))  # fmt: skip
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+@click.pass_context
+def run(ctx: click.Context, file: Path, as_json: bool) -> None:
+    """Try each strategy of a lab file on fresh branches of its checkpoint: how long it takes, whom
+    it blocks, what it changes."""
+    outcome = outcome_of(file, quiet=as_json)
+    if as_json:
+        print_json(outcome.report)
+    if outcome.report["verdict"] == "fail":
+        ctx.exit(3)
+
+
+def outcome_of(file: Path, *, quiet: bool) -> Outcome:
+    """:raises CowdbError: as `controller.lab.run.run` does."""
+    from cowdb.config import load
+    from cowdb.controller.lab import spec
+    from cowdb.controller.lab.run import Asked, LabEnded
+    from cowdb.controller.lab.run import run as run_lab
+    from cowdb.controller.lab.steps.command import Stop
+
+    lab, stop = spec.read(file), Stop()
+    with _ended_by_signals(stop) as signals, Progress(shown=not quiet) as progress:
+        report = _Lines(progress, shown=not quiet)
+        try:
+            outcome = run_lab(client, Asked(lab, file, load().bindirs, stop, report))
+        except LabEnded as error:
+            if signals:
+                error.exit_status = 128 + signals[0]
+            raise
+    for line in outcome.left:
+        click.echo(line, err=True)
+    return outcome
+
+
+class _Lines:
+    """Progress on a terminal; elsewhere a line for each run of a strategy, so that the log of a CI
+    job shows where it is."""
+
+    def __init__(self, progress: Progress, *, shown: bool) -> None:
+        self._progress, self._shown = progress, shown
+        self._lock = threading.Lock()
+
+    def __call__(self, what: str, done: int | None = None, total: int | None = None) -> None:
+        with self._lock:
+            self._progress(what)
+            if self._shown and total is not None and not sys.stderr.isatty() and ": run " in what:
+                click.echo(f"[{done}/{total}] {what}", err=True)
+
+
+@contextlib.contextmanager
+def _ended_by_signals(stop: Stop) -> Iterator[list[int]]:
+    """The first signal ends the lab in order; a second one is not waited for."""
+    seen: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        if len(seen) > 1:
+            raise KeyboardInterrupt
+        stop.now(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, handle)
+              for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}  # fmt: skip
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
