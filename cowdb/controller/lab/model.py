@@ -209,6 +209,8 @@ class Run(TypedDict):
     same_as_checkpoint: bool | None
     """In schema and rows; None where that was not asked for."""
     load: LoadResult | None
+    notes: list[str]
+    """What could not be measured and why, and what else has to be known to read the rest."""
 
 
 class StrategyResult(TypedDict):
