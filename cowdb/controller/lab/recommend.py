@@ -143,7 +143,7 @@ def _blocks(item: StrategyResult) -> str:
 
 def _costs(best: StrategyResult, fallen: Sequence[_Fallen]) -> str:
     """Where rivals that fell out earlier would have been clearly better."""
-    told = []
+    told: list[str] = []
     names = [criterion.name for criterion in _CRITERIA]
     for criterion in _CRITERIA:
         mine = criterion.of(best)

@@ -218,3 +218,9 @@ def test_why_a_lock_was_held_so_long() -> None:
     for fact, why in (("scanned", "read it whole"), ("rewritten", "wrote it anew")):
         run = a_run(locks=[lock(1500)], **{fact: [USERS]})
         assert reasons(run)[0][2].endswith(f"held 1.50 s, statement 1, which {why}")
+
+
+def test_of_several_waits_for_one_table_the_longest_is_told() -> None:
+    run = a_run(locks=[lock(1, waited=150), lock(1, at=2000, waited=400)])
+    (found,) = reasons(run)
+    assert "waited 400 ms" in found[2]
