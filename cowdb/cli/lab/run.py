@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from cowdb.controller.lab.steps.command import Stop
 
 _CODES = (
-    "0 every strategy passes (or only warns), 3 a verdict failed, 1 failure, 2 usage or a mistake "
-    "in the file, 4 no such file, checkpoint or database, 6 no agent, 130 ended by Ctrl-C"
+    "0 every strategy passes (or only warns), 3 a verdict failed, 1 failure or ended by a signal, "
+    "2 usage or a mistake in the file, 4 no such file, checkpoint or database, 6 no agent"
 )
 
 
-@click.command(epilog=epilog("cowdb lab run migration.yaml\n"
-                             "cowdb lab run migration.yaml --json > report.json", _CODES))  # fmt: skip
+@click.command(
+    epilog=epilog(
+        "cowdb lab run migration.yaml\ncowdb lab run migration.yaml --json > report.json", _CODES
+    )
+)
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 @click.pass_context
@@ -44,19 +47,14 @@ def outcome_of(file: Path, *, quiet: bool) -> Outcome:
     """:raises CowdbError: as `controller.lab.run.run` does."""
     from cowdb.config import load
     from cowdb.controller.lab import spec
-    from cowdb.controller.lab.run import Asked, LabEnded
+    from cowdb.controller.lab.run import Asked
     from cowdb.controller.lab.run import run as run_lab
     from cowdb.controller.lab.steps.command import Stop
 
     lab, stop = spec.read(file), Stop()
-    with _ended_by_signals(stop) as signals, Progress(shown=not quiet) as progress:
+    with _ended_by_signals(stop), Progress(shown=not quiet) as progress:
         report = _Lines(progress, shown=not quiet)
-        try:
-            outcome = run_lab(client, Asked(lab, file, load().bindirs, stop, report))
-        except LabEnded as error:
-            if signals:
-                error.exit_status = 128 + signals[0]
-            raise
+        outcome = run_lab(client, Asked(lab, file, load().bindirs, stop, report))
     for line in outcome.left:
         click.echo(line, err=True)
     return outcome
@@ -78,7 +76,7 @@ class _Lines:
 
 
 @contextlib.contextmanager
-def _ended_by_signals(stop: Stop) -> Iterator[list[int]]:
+def _ended_by_signals(stop: Stop) -> Iterator[None]:
     """The first signal ends the lab in order; a second one is not waited for."""
     seen: list[int] = []
 
@@ -91,7 +89,7 @@ def _ended_by_signals(stop: Stop) -> Iterator[list[int]]:
     before = {number: signal.signal(number, handle)
               for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}  # fmt: skip
     try:
-        yield seen
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -83,9 +83,9 @@ def _statement(ran: Ran, gathered: Gathered, context: Context, finder: _Finder) 
     place = finder.place(ran.text)
     ended = ran.ended if ran.ended is not None else ran.began
     rewrote = [context.names(item.relation) for item in gathered.rewritten
-               if item.pid == ran.pid and ran.covers(item.at)]  # fmt: skip
+               if item.ran is ran]  # fmt: skip
     waited = sum(
-        long for pid, since, long in context.waits if pid == ran.pid and ran.covers(since)
+        long for pid, since, long in context.waits if pid == ran.pid and ran.covers(since, 0.0015)
     )  # fmt: skip
     written = context.written
     error = f"{ran.error} ({ran.code})" if ran.error else None

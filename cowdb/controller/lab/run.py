@@ -224,4 +224,3 @@ class _LabRun:
             if item.strategy.expect is None and item.done[1].run["exit_code"] == 0
         ]  # fmt: skip
         return compared.ends(self._bench.connect, sides)
-

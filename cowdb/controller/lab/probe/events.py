@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from cowdb.controller.lab.probe.instruments import MARK
 from cowdb.controller.lab.probe.log import Entry
-from cowdb.controller.lab.probe.statements import Reader, Told
+from cowdb.controller.lab.probe.statements import Ran, Reader, Told
 
 _WAIT = re.compile(
     r"process (?P<pid>\d+) (?P<what>still waiting for|acquired|failed to acquire|"
@@ -23,21 +23,27 @@ _HOLDERS = re.compile(r"Process(?:es)? holding the lock: ([\d, ]+)\.")
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A lock that a session held at a moment."""
+    """A lock that a session held at a moment.
+
+    :param ran: the statement that it was in."""
 
     pid: int
     vxid: str
     relation: int
     mode: str
     at: float
+    ran: Ran | None
 
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
+    """A table that a statement writes anew, and PostgreSQL's reason (2 is a default)."""
+
     pid: int
     relation: int
     reason: int
     at: float
+    ran: Ran | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +99,15 @@ class Gatherer:
         return self._found
 
     def _event(self, entry: Entry) -> None:
+        ran = self._reader.running(entry.pid)
         try:
             said = json.loads(entry.text.removeprefix(MARK))
             if "rewrites" in said:
                 self._found.rewritten.append(
-                    Rewritten(entry.pid, int(said["rewrites"]), int(said["reason"]), entry.at)
+                    Rewritten(entry.pid, int(said["rewrites"]), int(said["reason"]), entry.at, ran)
                 )
             self._found.held += [
-                Held(entry.pid, str(vxid), int(relation), str(mode), entry.at)
+                Held(entry.pid, str(vxid), int(relation), str(mode), entry.at, ran)
                 for relation, mode, vxid in said.get("locks", ())
             ]
             if "failed" in said:

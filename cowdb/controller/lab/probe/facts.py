@@ -20,7 +20,10 @@ SELECT c.oid::bigint, quote_ident(n.nspname) || '.' || quote_ident(c.relname), c
     coalesce(pg_relation_filenode(c.oid), 0)::bigint,
     CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) ELSE 0 END,
     coalesce(t.seq_scan, 0), coalesce(t.seq_tup_read, 0),
-    greatest(c.reltuples, t.n_live_tup, 0)::float8
+    greatest(c.reltuples, t.n_live_tup, 0)::float8,
+    coalesce((SELECT quote_ident(m.nspname) || '.' || quote_ident(r.relname) FROM pg_index i
+        JOIN pg_class r ON r.oid = i.indrelid JOIN pg_namespace m ON m.oid = r.relnamespace
+        WHERE i.indexrelid = c.oid), '')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_stat_user_tables t ON t.relid = c.oid
 WHERE c.oid >= 16384 AND c.relpersistence <> 't' AND c.relkind IN ('r','p','m','i','I','S','v','f')
@@ -81,8 +84,8 @@ class Facts:
 def read(db: psycopg.Connection[Any]) -> Facts:
     ((database, size, wal, temp),) = db.execute(_WHOLE).fetchall()
     stored = {
-        oid: Stored(Relation(name, kind), filenode, length, scans, rows_read, rows)
-        for oid, name, kind, filenode, length, scans, rows_read, rows in db.execute(
+        oid: Stored(Relation(name, kind, table), filenode, length, scans, rows_read, rows)
+        for oid, name, kind, filenode, length, scans, rows_read, rows, table in db.execute(
             _RELATIONS, [SCHEMA]
         ).fetchall()
     }

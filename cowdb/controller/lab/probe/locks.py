@@ -34,15 +34,20 @@ BLOCKS: Mapping[str, Blocks] = {
 _SLACK = 0.002
 """The log counts whole milliseconds."""
 
+_Found = tuple[tuple[int, str], str, Lock]
+"""Of a session's transaction, an index's table if it is one, and the lock."""
+
 
 @dataclass(frozen=True, slots=True)
 class Relation:
     """One that was there before the strategy began, named as the diff engine names it.
 
-    :param kind: pg_class.relkind."""
+    :param kind: pg_class.relkind.
+    :param table: an index's."""
 
     name: str
     kind: str
+    table: str = ""
 
     def feels(self, mode: str) -> bool:
         """Whether that lock on it makes anybody wait who does not wait for its table's anyway."""
@@ -58,6 +63,7 @@ class _Evidence:
     first: float
     last: float
     missing: float = 0.0
+    ran: Ran | None = None
     asked: float | None = None
     got: float | None = None
 
@@ -72,12 +78,14 @@ def merge(
     :param began: seconds since the epoch, where `at_ms` is 0. :param ended: when all was over."""
     told = gathered.told
     evidence = _evidence(gathered, seen)
-    locks = []
+    found: list[_Found] = []
     for key, item in evidence.items():
         pid, vxid, relation, mode = key
         known = relations.get(relation)
         if pid in told.pids and known is not None and known.feels(mode):
-            locks.append(_lock(known.name, mode, item, told, (pid, vxid), began, ended))
+            lock = _lock(known.name, mode, item, told, (pid, vxid), began, ended)
+            found.append(((pid, vxid), known.table, lock))
+    locks = [lock for place, (_, _, lock) in enumerate(found) if not _hidden(found, place)]
     got = {(pid, relation, mode) for pid, _, relation, mode in evidence}
     for wait_key, wait in seen.waiting.items():
         wait_pid, _, oid, mode, _ = wait_key
@@ -89,6 +97,31 @@ def merge(
     return sorted(locks, key=lambda lock: (lock["at_ms"], lock["relation"], lock["mode"]))
 
 
+def _hidden(found: Sequence[_Found], place: int) -> bool:
+    """Whether the same transaction holds a stronger lock on the relation, or on the index's table,
+    all the while: then this one makes nobody wait."""
+    session, table, lock = found[place]
+    return any(
+        other_session == session and other is not lock
+        and (
+            (other["relation"] == lock["relation"] and _stronger(other["mode"], lock["mode"]))
+            or (table and other["relation"] == table and other["blocks"] == "reads")
+        )
+        and other["at_ms"] <= lock["at_ms"] + _SLACK * 1000
+        and _end(other) >= _end(lock) - _SLACK * 1000
+        for other_session, _, other in found
+    )  # fmt: skip
+
+
+def _stronger(one: str, other: str) -> bool:
+    ranks = list(BLOCKS)
+    return ranks.index(one) < ranks.index(other)
+
+
+def _end(lock: Lock) -> float:
+    return lock["at_ms"] + lock["held_ms"]
+
+
 def _evidence(gathered: Gathered, seen: Sightings) -> dict[HoldKey, _Evidence]:
     found = {
         key: _Evidence(item.first, item.last, item.missing) for key, item in seen.holding.items()
@@ -96,8 +129,9 @@ def _evidence(gathered: Gathered, seen: Sightings) -> dict[HoldKey, _Evidence]:
     for event in gathered.held:
         key = (event.pid, event.vxid, event.relation, event.mode)
         item = found.setdefault(key, _Evidence(event.at, event.at))
-        if event.at < item.first:
-            item.first, item.missing = event.at, min(item.missing, event.at)
+        if item.ran is None or event.at <= item.first:
+            item.ran = event.ran
+        item.first, item.missing = min(item.first, event.at), min(item.missing, event.at)
         item.last = max(item.last, event.at)
     for (pid, vxid, oid, mode, since), wait in seen.waiting.items():
         if oid is not None and wait.kind == "relation" and (pid, vxid, oid, mode) in found:
@@ -118,8 +152,7 @@ def _lock(
     ended: float,
 ) -> Lock:  # fmt: skip
     pid, _ = session
-    ran = told.at(pid, item.first)
-    got, sure = _got(item, ran)
+    ran, got, sure = _got(item, told, session)
     transaction = told.transactions.get(session)
     known_end = transaction is not None and not transaction.several
     if transaction is not None and known_end:
@@ -135,16 +168,25 @@ def _lock(
     }  # fmt: skip
 
 
-def _got(item: _Evidence, ran: Ran | None) -> tuple[float, bool]:
-    """(when, whether an event tells). DDL takes its locks when it begins: where no sample shows
-    that it did not have it by then, that is when."""
+def _got(
+    item: _Evidence, told: Told, session: tuple[int, str]
+) -> tuple[Ran | None, float, bool]:  # fmt: skip
+    """(by which statement, when, whether an event tells). A statement takes its locks when it
+    begins: where no sample shows that it did not have it by then, that is when."""
+    pid, vxid = session
+    by = item.ran or told.at(pid, item.first)
     if item.got is not None:
-        return item.got, True
+        return by, item.got, True
     if item.asked is not None:
-        return item.first, False
-    if ran is not None and item.missing <= ran.began + _SLACK:
-        return min(ran.began, item.first), True
-    return item.first, False
+        return by, item.first, False
+    if item.ran is None:  # only samples: it may have been any that ran since the one before
+        possible = told.within(pid, vxid, item.missing, item.first)
+        if len(possible) != 1:
+            return by, item.first, False
+        by = possible[0]
+    if by is not None and item.missing <= by.began + _SLACK:
+        return by, min(by.began, item.first), True
+    return by, item.first, False
 
 
 def _never(name: str, mode: str, wait: Waiting, told: Told, pid: int, began: float) -> Lock:

@@ -20,6 +20,9 @@ _PREPARING = re.compile(r"duration: [\d.]+ ms  (?:parse|bind) ")
 _OPENS = re.compile(r"\s*(?:begin|start\s+transaction)\b", re.IGNORECASE)
 _SEVERAL = re.compile(r"\s*(?:vacuum|cluster|reindex|call|do|repack)\b|\bconcurrently\b", re.I)
 
+_SLACK = 0.0015
+"""Seconds: the log counts whole milliseconds."""
+
 
 @dataclass(slots=True)
 class Ran:
@@ -41,8 +44,8 @@ class Ran:
         """It may run several transactions, and then frees locks before it ends."""
         return _SEVERAL.search(self.text) is not None
 
-    def covers(self, at: float, slack: float = 0.0015) -> bool:
-        """:param slack: the log counts whole milliseconds."""
+    def covers(self, at: float, slack: float) -> bool:
+        """:param slack: seconds."""
         return self.began - slack <= at and (self.ended is None or at <= self.ended + slack)
 
 
@@ -65,8 +68,20 @@ class Told:
 
     def at(self, pid: int, moment: float) -> Ran | None:
         """The statement that a session ran then: the latest that had begun."""
-        covering = [ran for ran in self.by_pid.get(pid, ()) if ran.covers(moment)]
-        return covering[-1] if covering else None
+        for slack in (0.0, _SLACK):
+            covering = [ran for ran in self.by_pid.get(pid, ()) if ran.covers(moment, slack)]
+            if covering:
+                return covering[-1]
+        return None
+
+    def within(self, pid: int, vxid: str, began: float, ended: float) -> list[Ran]:
+        """The statements of a transaction that ran at some moment between the two; not those that
+        only open or close it."""
+        return [
+            ran for ran in self.by_pid.get(pid, ())
+            if ran.vxid == vxid and ran.began <= ended and not _OPENS.match(ran.text)
+            and (ran.ended is None or ran.ended >= began)
+        ]  # fmt: skip
 
 
 class Reader:
@@ -90,6 +105,10 @@ class Reader:
         if entry.text.startswith("disconnection:"):
             self._gone(entry)
         self._vxids[pid] = entry.vxid
+
+    def running(self, pid: int) -> Ran | None:
+        """The statement that a session is in at this entry."""
+        return self._open.get(pid)
 
     def told(self) -> Told:
         self._told.statements.sort(key=lambda ran: ran.began)

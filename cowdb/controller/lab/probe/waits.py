@@ -9,7 +9,7 @@ from typing import Literal
 from cowdb.controller.lab.model import Wait
 from cowdb.controller.lab.probe.events import Gathered, Waited
 from cowdb.controller.lab.probe.locks import Relation
-from cowdb.controller.lab.probe.sightings import Session, Sightings, Waiting, WaitKey
+from cowdb.controller.lab.probe.sightings import Session, Sightings, WaitKey
 
 Who = Literal["strategy", "load", "other"]
 _MOST = 500
@@ -44,9 +44,7 @@ def spells(gathered: Gathered, seen: Sightings) -> list[Spell]:
     for line in lines:  # too short for any sample
         since = line.at - line.after_ms / 1000
         ahead = tuple(_holder(gathered, pid, since) for pid in line.holders)
-        found.append(
-            Spell(line.pid, since, line.after_ms / 1000, line.relation, line.mode, ahead)
-        )
+        found.append(Spell(line.pid, since, line.after_ms / 1000, line.relation, line.mode, ahead))
     return found
 
 
