@@ -129,21 +129,25 @@ def _run(
                 return known[oid].name
         return f"relation {oid}"
 
+    def rows(oid: int) -> float:
+        known = before.stored.get(oid)
+        return counted.get(known.relation.name, known.rows) if known else 0
+
+    counted = {
+        item["table"]: item["counts"][0]
+        for item in difference["counts"] if item["counts"][0] is not None
+    }  # fmt: skip
     held = locks.merge(gathered, sightings, before.relations, ended.began, ended.ended)
     spells = waits.spells(gathered, sightings)
     sampling = _sampling(seen)
     context = listed.Context(
         ended.began, step.placed(strategy, bench.directory), secrets,
-        sightings.wal if load is None else None, sampling["interval_ms"] / 1000, named,
+        sightings.wal if load is None else None, sampling["interval_ms"] / 1000, named, rows,
         [(spell.pid, spell.since, spell.waited) for spell in spells],
     )  # fmt: skip
     statements = listed.listed(gathered, context)
     failed = listed.failure(statements)
     kept, note = listed.shorten(statements, held)
-    counts = {
-        item["table"]: item["counts"][0]
-        for item in difference["counts"] if item["counts"][0] is not None
-    }  # fmt: skip
     return {
         "branch": branch["name"],
         "kept": False,
@@ -160,7 +164,7 @@ def _run(
                               ended.began, shown),
         "sampling": sampling,
         "rewritten": facts.rewritten(before, after, {one.relation for one in gathered.rewritten}),
-        "scanned": facts.scanned(before, after, {k: v for k, v in counts.items() if v is not None}),
+        "scanned": facts.scanned(before, after, counted),
         "disk": _disk(seen, after, ended),
         "lost": loss.find(before, after, difference, loss.held_at(bench.checkpoint.dsn)),
         "leftovers": facts.leftovers(before, after),
