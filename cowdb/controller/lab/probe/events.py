@@ -127,13 +127,7 @@ class Gatherer:
                 self._scan(entry.pid, said["scans"] or {}, ran)
             if "failed" in said:
                 self._found.failures.append(f"an event trigger of the lab failed: {said['failed']}")
-        except (
-            IndexError,
-            ValueError,
-            TypeError,
-            KeyError,
-            AttributeError,
-        ):
+        except (LookupError, ValueError, TypeError, AttributeError):
             self._found.failures.append("a line of the lab's event triggers could not be read")
 
     def _scan(self, pid: int, scans: Mapping[str, Sequence[int]], ran: Ran | None) -> None:

@@ -3,7 +3,8 @@ own. Both are taken back before anything is compared.
 
 The triggers say which locks the session holds at the end of a DDL command, which tables it has read
 from one end to the other meanwhile, and which table is being rewritten. RAISE LOG goes to the
-server's log only, also where the transaction is rolled back later. They never fail a command: whatever goes wrong in them is one more line of the log.
+server's log only, also where the transaction is rolled back later. They never fail a command:
+whatever goes wrong in them is one more line of the log.
 """
 
 from __future__ import annotations
