@@ -19,7 +19,7 @@ worst. Every reason that fails a strategy has a code that is stable: a limit's n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,6 +80,12 @@ def judge(
         "expect": expect,
         "limits": msgspec.to_builtins(limits),
     }
+
+
+def limits_from(limits: Mapping[str, object]) -> Limits:
+    """Those that a result holds; a limit that a newer cowdb wrote is left out."""
+    known = {item.encode_name for item in msgspec.structs.fields(Limits)}
+    return msgspec.convert({k: v for k, v in limits.items() if k in known}, Limits)
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

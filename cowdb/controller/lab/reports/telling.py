@@ -12,6 +12,7 @@ from cowdb.controller.diff.model import Report
 from cowdb.controller.lab import words
 from cowdb.controller.lab.blocking import longest, total_ms
 from cowdb.controller.lab.model import (
+    Checked,
     LabReport,
     LoadResult,
     Locked,
@@ -83,7 +84,10 @@ def facts(result: StrategyResult) -> list[Fact]:
         *_written(run),
         *_load(run["load"]),
         *_counts(run["difference"]),
-        *(Fact("validation", _checked(item), not item["passed"]) for item in run["validations"]),
+        *(
+            Fact("validation", validation_text(item), not item["passed"])
+            for item in run["validations"]
+        ),
         *_schema(result, run),
         *(Fact("lost", text, True) for text in run["lost"]),
         *(Fact("left", f"{item['kind']} {item['name']}", True) for item in run["leftovers"]),
@@ -232,8 +236,7 @@ def _number(count: int | None) -> str:
     return "no table" if count is None else f"{count:,}"
 
 
-def _checked(item: object) -> str:
-    assert isinstance(item, dict)
+def validation_text(item: Checked) -> str:
     if item["passed"]:
         return f"{item['name']} holds"
     why = item["error"] or f"the answer is {item['value'] or 'null'}"
