@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cowdb.cli.output import Progress, client, epilog, json_option, print_json
+from cowdb.cli.lab.outputs import Outputs, output_options
+from cowdb.cli.output import Progress, client, epilog
+from cowdb.errors import CowdbError
 
 if TYPE_CHECKING:
     from cowdb.controller.lab.run import Outcome
@@ -27,18 +29,31 @@ _CODES = (
 
 @click.command(
     epilog=epilog(
-        "cowdb lab run migration.yaml\ncowdb lab run migration.yaml --json > report.json", _CODES
+        "cowdb lab run lab.yaml\n"
+        "cowdb lab run lab.yaml --json > report.json\n"
+        "cowdb lab run lab.yaml --html report.html --junit report.xml",
+        _CODES,
     )
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@json_option
+@output_options
 @click.pass_context
-def run(ctx: click.Context, file: Path, as_json: bool) -> None:
+def run(
+    ctx: click.Context, file: Path, as_json: bool, html: str | None, junit: str | None,
+    markdown: str | None,
+) -> None:  # fmt: skip
     """Try each strategy of a lab file on fresh branches of its checkpoint: how long it takes, whom
     it blocks, what it changes."""
+    from cowdb.controller.lab import kept
+
+    outputs = Outputs(as_json, html, junit, markdown)
+    keep = kept.retention()
     outcome = outcome_of(file, quiet=as_json)
-    if as_json:
-        print_json(outcome.report)
+    try:
+        kept.Kept(kept.directory()).save(outcome.report, outcome.artifacts, keep)
+    except CowdbError as error:  # the answer is there all the same
+        click.echo(f"this run is not kept: {error.message}", err=True)
+    outputs.write(outcome.report)
     if outcome.report["verdict"] == "fail":
         ctx.exit(3)
 

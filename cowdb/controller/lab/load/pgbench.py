@@ -24,6 +24,7 @@ import psycopg
 from cowdb.controller import programs
 from cowdb.controller.lab.load.clients import APPLICATION, connect, message
 from cowdb.controller.lab.load.recorder import Recorder
+from cowdb.controller.lab.probe.instruments import QUIET
 from cowdb.errors import CommandError, InvalidError
 
 _LONGEST = 7 * 24 * 3600  # seconds
@@ -138,8 +139,9 @@ class Pgbench:
             self._stop.wait(_PAUSE)
 
     def _environment(self) -> dict[str, str]:
-        return programs.environment(self._dsn) | {"PGAPPNAME": APPLICATION, "LC_ALL": "C",
-                                                  "PATH": os.environ.get("PATH", "")}  # fmt: skip
+        own = {"PGAPPNAME": APPLICATION, "LC_ALL": "C", "PGOPTIONS": QUIET,
+               "PATH": os.environ.get("PATH", "")}  # fmt: skip
+        return programs.environment(self._dsn) | own
 
 
 def errors(lines: Iterable[str]) -> Iterator[str]:

@@ -44,7 +44,7 @@ _LOGGING = {
     "log_disconnections": "on",
     "log_statement_stats": "off",
 }
-_QUIET = (
+QUIET = (
     "-c log_statement=none -c log_min_duration_statement=-1 -c log_temp_files=-1"
     " -c log_disconnections=off"
 )
@@ -108,7 +108,7 @@ RESET lock_timeout;
 
 def own_dsn(dsn: str, application: str = APPLICATION) -> str:
     """For sessions that are not the strategy's; the server does not log what they do."""
-    return make_conninfo(dsn, application_name=application, options=_QUIET)
+    return make_conninfo(dsn, application_name=application, options=QUIET)
 
 
 def connected(dsn: str) -> psycopg.Connection[Any]:
