@@ -12,7 +12,8 @@ from cowdb.controller.lab.steps.lexer import Written, plain, statements
     [
         ("select 1;\n\nselect 2", [("select 1", 1), ("select 2", 3)]),
         ("-- a;\n/* b; /* c */ ; */ select 1;", [("select 1", 2)]),
-        ("select ';' as \";\";\nselect E'\\';';", [("select ';' as \";\"", 1), ("select E'\\';'", 2)]),
+        ("select ';' as \";\";\nselect E'\\';';",
+         [("select ';' as \";\"", 1), ("select E'\\';'", 2)]),
         ("do $$ begin; $x$ end $$;\nselect 1;", [("do $$ begin; $x$ end $$", 1), ("select 1", 2)]),
         ("create rule r as on insert to t do (select 1; select 2);\nselect 3;",
          [("create rule r as on insert to t do (select 1; select 2)", 1), ("select 3", 2)]),
