@@ -25,6 +25,7 @@ from cowdb.agent.service.clearance import Clearance
 from cowdb.agent.service.context import Context
 from cowdb.agent.service.doctor import Doctor
 from cowdb.agent.service.hostpools import HostPools
+from cowdb.agent.service.logs import Logs
 from cowdb.agent.service.rebuild import Rebuild
 from cowdb.agent.service.snapshots import Snapshots
 from cowdb.agent.service.sources import Sources
@@ -35,6 +36,7 @@ from cowdb.wire import (
     ChangesInfo,
     Finding,
     KeptInfo,
+    LogInfo,
     OperationInfo,
     PlanInfo,
     PoolInfo,
@@ -54,6 +56,7 @@ class Api:
         self.snapshots = Snapshots(context)
         self.sources = Sources(context)
         self.branches = Branches(context, self.snapshots)
+        self.logs = Logs(context)
         self.pools = HostPools(context)
         self.clearance = Clearance(context, self.branches, self.snapshots, self.sources)
         self.doctor = Doctor(context)
@@ -149,6 +152,11 @@ class Api:
                   lambda call: branches.create(call.body, call.caller, call.report), planned=True),
             Route("GET", "/branches/{name}", "One branch", None, BranchInfo,
                   lambda call: branches.show(call.names[0], call.caller)),
+            Route("GET", "/branches/{name}/log", "What its server has printed", None, LogInfo,
+                  lambda call: self.logs.read(
+                      call.names[0], call.caller, call.number("after"), call.number("last")),
+                  numbers={"after": "from this byte on",
+                           "last": "else from so many bytes before its end"}),
             Route("DELETE", "/branches/{name}", "Remove a branch", None, RemovedInfo,
                   lambda call: branches.remove(
                       call.names[0], call.caller, call.report, promote=call.promote),

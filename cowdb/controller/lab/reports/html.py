@@ -1,0 +1,7 @@
+"""stub"""
+
+from cowdb.controller.lab.model import LabReport
+
+
+def html(report: LabReport) -> str:
+    return "<!doctype html>"
