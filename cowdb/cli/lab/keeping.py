@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cowdb.errors import CowdbError
+
 if TYPE_CHECKING:
     from cowdb.controller.lab.run import Outcome
 
@@ -34,12 +36,11 @@ class Keeping:
         self._kept = Kept(directory())
 
     def save(self, outcome: Outcome, file: Path) -> None:
-        """With the lab file, and every statement of each branch.
-
-        :raises CowdbError: it cannot be written."""
-        artifacts = {
-            f"{branch}/statements.sql": "\n".join(statements) + "\n"
-            for branch, statements in outcome.statements.items()
-        }
-        artifacts["lab.yaml"] = file.read_text(encoding="utf-8", errors="replace")
-        self._kept.save(outcome.report, artifacts, self._retention)
+        """With the lab file and what else is kept of each branch. Where that cannot be written,
+        the answer is there all the same, and it is said that the run is not kept."""
+        artifacts = dict(outcome.artifacts)
+        try:
+            artifacts["lab.yaml"] = file.read_text(encoding="utf-8", errors="replace")
+            self._kept.save(outcome.report, artifacts, self._retention)
+        except (CowdbError, OSError) as error:
+            click.echo(f"warning: this run is not kept: {error}", err=True)

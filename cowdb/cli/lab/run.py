@@ -48,10 +48,8 @@ def run(
     outputs = Outputs(as_json, html, junit, markdown)
     keeping = Keeping(keep_runs, keep_days)
     outcome = outcome_of(file, quiet=as_json)
-    try:
-        keeping.save(outcome, file)
-    finally:
-        outputs.write(outcome.report)
+    keeping.save(outcome, file)
+    outputs.write(outcome.report)
     if outcome.report["verdict"] == "fail":
         ctx.exit(3)
 

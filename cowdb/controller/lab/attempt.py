@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -14,6 +14,7 @@ import psycopg
 from cowdb.controller.branching import Connect
 from cowdb.controller.diff.model import Report as DiffReport
 from cowdb.controller.diff.model import Side
+from cowdb.controller.lab import artifacts as artifact_texts
 from cowdb.controller.lab import compared, listed, redaction
 from cowdb.controller.lab.model import Checked, Disk, LoadResult, Run, Sampling
 from cowdb.controller.lab.probe import facts, locks, loss, waits, wal, watch
@@ -44,11 +45,11 @@ class Bench:
 
 @dataclass
 class Done:
-    """:param logged: the statements whole, for who keeps them with the run."""
+    """:param artifacts: texts that are kept with the report, by their path."""
 
     run: Run
     side: Side
-    logged: list[str] = field(default_factory=list)
+    artifacts: dict[str, str]
 
 
 def attempt(bench: Bench, strategy: Strategy, branch: BranchInfo, dsn: str) -> Done:
@@ -66,11 +67,11 @@ def attempt(bench: Bench, strategy: Strategy, branch: BranchInfo, dsn: str) -> D
     checks = [] if strategy.expect else _validate(dsn, bench.migration.validate)
     disk_after = _settled_disk(bench, branch["name"], dsn, seen)
     difference = compared.with_checkpoint(bench.connect, bench.checkpoint, side)
-    run = _run(bench, strategy, branch, started, ended, seen, difference, load.result())
+    run, artifacts = _run(bench, strategy, branch, started, ended, seen, difference, load.result())
     run["validations"] = checks
     if seen.disk_before is not None and disk_after is not None:
         run["disk"]["cow_bytes"] = max(0, disk_after - seen.disk_before)
-    return Done(run, side)
+    return Done(run, side, artifacts)
 
 
 def _settled_disk(bench: Bench, branch: str, dsn: str, seen: Seen) -> int | None:
@@ -112,7 +113,7 @@ def _check(dsn: str, validation: Validation) -> Checked:
 def _run(
     bench: Bench, strategy: Strategy, branch: BranchInfo, started: datetime, ended: Ended,
     seen: Seen, difference: DiffReport, load: LoadResult | None,
-) -> Run:  # fmt: skip
+) -> tuple[Run, dict[str, str]]:  # fmt: skip
     gathered, sightings, before = seen.gathered, seen.sampler.sightings, seen.before
     after = seen.after or before
     told = gathered.told
@@ -123,28 +124,38 @@ def _run(
     def shown(text: str) -> str:
         return listed.text_of(text, secrets)
 
+    def clean(text: str) -> str:
+        return redaction.cleaned(redaction.shown(text), secrets)
+
     def named(oid: int) -> str:
         for known in (before.relations, after.relations):
             if oid in known:
                 return known[oid].name
         return f"relation {oid}"
 
+    def rows(oid: int) -> float:
+        known = before.stored.get(oid)
+        return counted.get(known.relation.name, known.rows) if known else 0
+
+    counted = {
+        item["table"]: item["counts"][0]
+        for item in difference["counts"] if item["counts"][0] is not None
+    }  # fmt: skip
     held = locks.merge(gathered, sightings, before.relations, ended.began, ended.ended)
     spells = waits.spells(gathered, sightings)
     sampling = _sampling(seen)
     context = listed.Context(
         ended.began, step.placed(strategy, bench.directory), secrets,
-        sightings.wal if load is None else None, sampling["interval_ms"] / 1000, named,
+        sightings.wal if load is None else None, sampling["interval_ms"] / 1000, named, rows,
         [(spell.pid, spell.since, spell.waited) for spell in spells],
     )  # fmt: skip
     statements = listed.listed(gathered, context)
     failed = listed.failure(statements)
     kept, note = listed.shorten(statements, held)
-    counts = {
-        item["table"]: item["counts"][0]
-        for item in difference["counts"] if item["counts"][0] is not None
-    }  # fmt: skip
-    return {
+    kept_texts = artifact_texts.texts(
+        branch["name"], statements, gathered, sightings, seen.entries, clean
+    )
+    run: Run = {
         "branch": branch["name"],
         "kept": False,
         "connect": None,
@@ -156,11 +167,12 @@ def _run(
         "statements": kept,
         "locks": held,
         "locked": locks.together(held),
-        "waits": waits.listed(spells, gathered, seen.sampler.everyone, before.relations,
-                              ended.began, shown),
+        "waits": waits.listed(
+            spells, gathered, seen.sampler.everyone, before.relations, ended.began, shown
+        ),
         "sampling": sampling,
         "rewritten": facts.rewritten(before, after, {one.relation for one in gathered.rewritten}),
-        "scanned": facts.scanned(before, after, {k: v for k, v in counts.items() if v is not None}),
+        "scanned": facts.scanned(before, after, counted),
         "disk": _disk(seen, after, ended),
         "lost": loss.find(before, after, difference, loss.held_at(bench.checkpoint.dsn)),
         "leftovers": facts.leftovers(before, after),
@@ -169,7 +181,8 @@ def _run(
         "same_as_checkpoint": compared.same(difference) if strategy.expect else None,
         "load": load,
         "notes": [*seen.notes, *([note] if note else []), *_of_load(load)],
-    }  # fmt: skip
+    }
+    return run, kept_texts
 
 
 def _error(ended: Ended, failed: str, secrets: set[str]) -> str | None:

@@ -11,14 +11,18 @@ from cowdb.controller.diff.model import Report, Side, Wanted
 from cowdb.controller.lab.model import Ends
 from cowdb.errors import CowdbError
 
-_WANTED = Wanted(schema=True, counts=True, rows=True)
+_WHOLE = Wanted(schema=True, counts=True, rows=True)
+_NUMBERS = Wanted(schema=True, counts=True)
+_ENDS = Wanted(schema=True, counts=True, rows=True, sample=0)
 
 
-def with_checkpoint(connect: Connect, checkpoint: Side, side: Side) -> Report:
+def with_checkpoint(
+    connect: Connect, checkpoint: Side, side: Side, wanted: Wanted = _WHOLE
+) -> Report:  # fmt: skip
     """To the row; where that is not possible, a report that says so and calls nothing the same."""
     host = BranchHost(connect)
     try:
-        return compare([checkpoint, side], _WANTED, changes=host.changes, host=host)
+        return compare([checkpoint, side], wanted, changes=host.changes, host=host)
     except CowdbError as error:
         return _nothing([checkpoint.label, side.label], error.message)
 
@@ -52,7 +56,7 @@ def ends(connect: Connect, sides: Sequence[tuple[str, Side]]) -> Ends:
     schema = rows = True
     for name, side in sides:
         for group in groups:
-            report = with_checkpoint(connect, group[0][1], side)
+            report = _two_ends(connect, group[0][1], side)
             if same(report):
                 group.append((name, side))
                 break
@@ -63,6 +67,14 @@ def ends(connect: Connect, sides: Sequence[tuple[str, Side]]) -> Ends:
     return {
         "schema": schema, "rows": rows, "groups": [[name for name, _ in one] for one in groups],
     }  # fmt: skip
+
+
+def _two_ends(connect: Connect, one: Side, other: Side) -> Report:
+    """Rows are only compared where their numbers are the same."""
+    report = with_checkpoint(connect, one, other, _NUMBERS)
+    if any(len(set(line["counts"])) > 1 for line in report["counts"]):
+        return report
+    return with_checkpoint(connect, one, other, _ENDS)
 
 
 def _unread(report: Report) -> bool:

@@ -24,7 +24,7 @@ _LEXED = 20_000  # characters: a longer statement is not looked for in files
 @dataclass(frozen=True)
 class Context:
     """:param written: WAL by moment, None where others wrote as well.
-    :param names: relations by oid, before and after.
+    :param names: relations by oid, before and after. :param rows: that they had before.
     :param waits: seconds that a session waited: (pid, since, how long)."""
 
     began: float
@@ -33,6 +33,7 @@ class Context:
     written: wal.Written | None
     apart: float
     names: Callable[[int], str]
+    rows: Callable[[int], float]
     waits: Sequence[tuple[int, float, float]]
 
 
@@ -84,6 +85,8 @@ def _statement(ran: Ran, gathered: Gathered, context: Context, finder: _Finder) 
     ended = ran.ended if ran.ended is not None else ran.began
     rewrote = [context.names(item.relation) for item in gathered.rewritten
                if item.ran is ran]  # fmt: skip
+    scanned = [context.names(item.relation) for item in gathered.scanned
+               if item.ran is ran and item.rows >= max(1, context.rows(item.relation))]  # fmt: skip
     waited = sum(
         long for pid, since, long in context.waits if pid == ran.pid and ran.covers(since, 0.0015)
     )  # fmt: skip
@@ -100,6 +103,7 @@ def _statement(ran: Ran, gathered: Gathered, context: Context, finder: _Finder) 
         "waited_ms": _ms(waited),
         "wal_bytes": wal.between(written, ran.began, ended, context.apart) if written else None,
         "rewrote": list(dict.fromkeys(rewrote)),
+        "scanned": sorted(set(scanned)),
         "error": redaction.cleaned(error, context.secrets) if error else None,
     }
 

@@ -55,6 +55,8 @@ class Statement(TypedDict):
     """For locks that others held."""
     wal_bytes: int | None
     rewrote: list[str]
+    scanned: list[str]
+    """Tables that it read whole, as far as it is DDL."""
     error: str | None
 
 

@@ -48,10 +48,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Outcome:
-    """:param statements: of each run's branch, whole and in order, for who keeps the run."""
+    """:param artifacts: texts for who keeps the run, by their path."""
 
     report: LabReport
-    statements: dict[str, list[str]]
+    artifacts: dict[str, str]
     left: list[str]
     """Branches that could not be removed, and why."""
 
@@ -112,10 +112,11 @@ def run(connect: Connect, asked: Asked) -> Outcome:
         "recommendation": recommend(strategies, ends),
         "limits": _limits(migration.limits),
     }
-    logged = {
-        done.run["branch"]: done.logged for item in results for done in item.done.values()
-    }  # fmt: skip
-    return Outcome(report, logged, left)
+    artifacts: dict[str, str] = {}
+    for item in results:
+        for done in item.done.values():
+            artifacts |= done.artifacts
+    return Outcome(report, artifacts, left)
 
 
 @contextlib.contextmanager

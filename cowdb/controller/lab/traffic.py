@@ -39,7 +39,8 @@ class _Nothing:
 def traffic(
     dsn: str, load: Load | None, directory: Path, bindirs: Sequence[str], stop: Stop
 ) -> Iterator[Traffic]:
-    """Its sessions are known by their application name, and not logged by the server."""
+    """Its sessions are known by their application name. The server does not log them, which would
+    cost more than they do."""
     if load is None:
         yield _Nothing()
         return

@@ -130,9 +130,18 @@ def test_a_file_that_cannot_be_written_is_found_before_the_work(state: Path) -> 
 
 def test_a_run_is_kept_with_its_statements(state: Path) -> None:
     (state / "lab.yaml").write_text("name: x\n")
-    outcome = Outcome(whole_report(), {"lab-1": ["select 1;", "select 2;"]}, [])
+    texts = {"lab-1/statements.sql": "select 1;\n", "lab-1/server.log": "x\n"}
+    outcome = Outcome(whole_report(), texts, [])
     Keeping(None, None).save(outcome, state / "lab.yaml")
     (entry,) = Kept(directory()).entries()
     path = Path(entry["path"])
-    assert (path / "lab-1" / "statements.sql").read_text() == "select 1;\nselect 2;\n"
+    assert (path / "lab-1" / "statements.sql").read_text() == "select 1;\n"
     assert (path / "lab.yaml").read_text() == "name: x\n"
+
+
+def test_a_run_that_cannot_be_kept_is_told_all_the_same(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (state / "state").write_text("in the way")
+    Keeping(None, None).save(Outcome(whole_report(), {}, []), state / "lab.yaml")
+    assert "this run is not kept" in capsys.readouterr().err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cowdb.controller.lab.probe.instruments import MARK
@@ -47,6 +47,15 @@ class Rewritten:
 
 
 @dataclass(frozen=True, slots=True)
+class Scanned:
+    """A table that a DDL command has read, and how many rows of it."""
+
+    relation: int
+    rows: int
+    ran: Ran | None
+
+
+@dataclass(frozen=True, slots=True)
 class Waited:
     """A line of log_lock_waits.
 
@@ -71,6 +80,7 @@ class Gathered:
     told: Told
     held: list[Held] = field(default_factory=list)
     rewritten: list[Rewritten] = field(default_factory=list)
+    scanned: list[Scanned] = field(default_factory=list)
     waited: list[Waited] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
@@ -84,6 +94,7 @@ class Gatherer:
         self._others = tuple(others)
         self._reader = Reader()
         self._found = Gathered(Told())
+        self._scans: dict[int, dict[str, list[int]]] = {}
 
     def add(self, entry: Entry) -> None:
         if entry.level == "LOG" and (waited := _waited(entry)) is not None:
@@ -110,10 +121,23 @@ class Gatherer:
                 Held(entry.pid, str(vxid), int(relation), str(mode), entry.at, ran)
                 for relation, mode, vxid in said.get("locks", ())
             ]
+            if "scans_before" in said:
+                self._scans[entry.pid] = said["scans_before"] or {}
+            elif "scans" in said:
+                self._scan(entry.pid, said["scans"] or {}, ran)
             if "failed" in said:
                 self._found.failures.append(f"an event trigger of the lab failed: {said['failed']}")
-        except (ValueError, TypeError, KeyError, AttributeError):  # somebody else's words
+        except (LookupError, ValueError, TypeError, AttributeError):
             self._found.failures.append("a line of the lab's event triggers could not be read")
+
+    def _scan(self, pid: int, scans: Mapping[str, Sequence[int]], ran: Ran | None) -> None:
+        """:param scans: scans and rows read by table, which count on until the session is idle for
+        a while: so what was there when the command began is taken off."""
+        before = self._scans.pop(pid, {})
+        for oid, (times, rows) in scans.items():
+            known = before.get(oid, [0, 0])
+            if times > known[0]:
+                self._found.scanned.append(Scanned(int(oid), rows - known[1], ran))
 
 
 def _waited(entry: Entry) -> Waited | None:

@@ -1,9 +1,10 @@
 """The lab's instruments on a branch: what its server logs, and event triggers in a schema of their
 own. Both are taken back before anything is compared.
 
-The triggers say which locks the session holds at the end of a DDL command, and which table is
-being rewritten: RAISE LOG goes to the server's log only, also where the transaction is rolled back
-later. They never fail a command: whatever goes wrong in them is one more line of the log.
+The triggers say which locks the session holds at the end of a DDL command, which tables it has read
+from one end to the other meanwhile, and which table is being rewritten. RAISE LOG goes to the
+server's log only, also where the transaction is rolled back later. They never fail a command:
+whatever goes wrong in them is one more line of the log.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _LOGGING = {
     "log_disconnections": "on",
     "log_statement_stats": "off",
 }
-_QUIET = (
+QUIET = (
     "-c log_statement=none -c log_min_duration_statement=-1 -c log_temp_files=-1"
     " -c log_disconnections=off"
 )
@@ -51,13 +52,27 @@ _PATIENCE = 10.0  # seconds for a reload to be in force
 
 _FUNCTIONS = f"""
 CREATE SCHEMA {SCHEMA};
+CREATE FUNCTION {SCHEMA}.scans() RETURNS json LANGUAGE sql
+SET search_path = pg_catalog AS $body$
+    SELECT json_object_agg(c.oid::bigint, json_build_array(
+        pg_stat_get_xact_numscans(c.oid), pg_stat_get_xact_tuples_returned(c.oid)))
+    FROM pg_class c WHERE c.relkind IN ('r', 'm') AND c.oid >= 16384
+        AND pg_stat_get_xact_numscans(c.oid) > 0
+$body$;
+CREATE FUNCTION {SCHEMA}.begins() RETURNS event_trigger LANGUAGE plpgsql
+SET search_path = pg_catalog SET client_min_messages = error AS $body$
+BEGIN
+    RAISE LOG '{MARK}%', json_build_object('scans_before', {SCHEMA}.scans());
+EXCEPTION WHEN OTHERS THEN
+    RAISE LOG '{MARK}%', json_build_object('failed', SQLERRM);
+END $body$;
 CREATE FUNCTION {SCHEMA}.ended() RETURNS event_trigger LANGUAGE plpgsql
 SET search_path = pg_catalog SET client_min_messages = error AS $body$
 BEGIN
     RAISE LOG '{MARK}%', (
         SELECT json_build_object('locks', coalesce(json_agg(
             json_build_array(relation::bigint, mode, virtualtransaction)), '[]'),
-            'wal', pg_current_wal_insert_lsn() - '0/0')
+            'scans', {SCHEMA}.scans())
         FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted
             AND relation >= 16384 AND mode NOT IN ('AccessShareLock', 'RowShareLock'));
 EXCEPTION WHEN OTHERS THEN
@@ -72,8 +87,10 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
     RAISE LOG '{MARK}%', json_build_object('failed', SQLERRM);
 END $body$;
+CREATE EVENT TRIGGER cowdb_lab_begins ON ddl_command_start EXECUTE FUNCTION {SCHEMA}.begins();
 CREATE EVENT TRIGGER cowdb_lab_ended ON ddl_command_end EXECUTE FUNCTION {SCHEMA}.ended();
 CREATE EVENT TRIGGER cowdb_lab_rewrites ON table_rewrite EXECUTE FUNCTION {SCHEMA}.rewrites();
+ALTER EVENT TRIGGER cowdb_lab_begins ENABLE ALWAYS;
 ALTER EVENT TRIGGER cowdb_lab_ended ENABLE ALWAYS;
 ALTER EVENT TRIGGER cowdb_lab_rewrites ENABLE ALWAYS;
 """
@@ -81,6 +98,7 @@ ALTER EVENT TRIGGER cowdb_lab_rewrites ENABLE ALWAYS;
 # those first.
 _REMOVAL = f"""
 SET lock_timeout = '10s';
+DROP EVENT TRIGGER IF EXISTS cowdb_lab_begins;
 DROP EVENT TRIGGER IF EXISTS cowdb_lab_ended;
 DROP EVENT TRIGGER IF EXISTS cowdb_lab_rewrites;
 DROP SCHEMA IF EXISTS {SCHEMA} CASCADE;
@@ -90,7 +108,7 @@ RESET lock_timeout;
 
 def own_dsn(dsn: str, application: str = APPLICATION) -> str:
     """For sessions that are not the strategy's; the server does not log what they do."""
-    return make_conninfo(dsn, application_name=application, options=_QUIET)
+    return make_conninfo(dsn, application_name=application, options=QUIET)
 
 
 def connected(dsn: str) -> psycopg.Connection[Any]:

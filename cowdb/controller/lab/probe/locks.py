@@ -151,7 +151,6 @@ def _lock(
     name: str, mode: str, item: _Evidence, told: Told, session: tuple[int, str], began: float,
     ended: float,
 ) -> Lock:  # fmt: skip
-    pid, _ = session
     ran, got, sure = _got(item, told, session)
     transaction = told.transactions.get(session)
     known_end = transaction is not None and not transaction.several

@@ -111,7 +111,6 @@ class Reader:
         return self._open.get(pid)
 
     def told(self) -> Told:
-        self._told.statements.sort(key=lambda ran: ran.began)
         for number, ran in enumerate(self._told.statements, 1):
             ran.number = number
         return self._told
@@ -126,8 +125,8 @@ class Reader:
             if ran is not None:
                 ran.ended = max(entry.at, ran.began)
                 exact = ran.ended - float(took["ms"]) / 1000
-                if abs(exact - ran.began) < 0.003:  # the same instant, told more finely
-                    ran.began = exact
+                # The same instant told more finely, but never out of the log's order.
+                ran.began = min(max(exact, ran.began), ran.began + 0.001)
                 self._extend(ran, entry)
 
     def _begin(self, entry: Entry, text: str) -> None:

@@ -20,11 +20,13 @@ from cowdb.controller.lab.probe import facts, instruments, log
 from cowdb.controller.lab.probe.events import Gathered, Gatherer
 from cowdb.controller.lab.probe.facts import Facts
 from cowdb.controller.lab.probe.instruments import connected
+from cowdb.controller.lab.probe.log import Entry
 from cowdb.controller.lab.probe.sampler import Sampler
 
 LOAD = "cowdb load"
 OTHERS = ("cowdb ",)
 """How application names of sessions begin that are not the strategy's."""
+_ENTRIES = 50_000
 _LEAVING = 1.0  # seconds for sessions to be gone by themselves
 _ENDING = 10.0
 _STRAYS = """
@@ -44,6 +46,8 @@ class Seen:
     after: Facts | None = None
     disk_before: int | None = None
     notes: list[str] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    """Of the log, the first ones, for who keeps them."""
 
 
 @contextlib.contextmanager
@@ -72,6 +76,8 @@ def watching(connect: Connect, branch: str, dsn: str) -> Iterator[Seen]:
     gatherer = Gatherer(OTHERS)
     for entry in log.entries(logs.since(connect, branch, offset)):
         gatherer.add(entry)
+        if len(seen.entries) < _ENTRIES and not entry.app.startswith(OTHERS):
+            seen.entries.append(entry)
     seen.gathered = gatherer.done()
     seen.notes += dict.fromkeys(seen.gathered.failures)
     if sampler.failure:
