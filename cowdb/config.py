@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from cowdb.errors import InvalidError
+from cowdb.units import parse_size
 
 DEFAULT_PATH = Path("/etc/cowdb/config.toml")
 
@@ -51,6 +52,18 @@ class Config:
     """Seconds a server may take to answer its first query, recovery not counted."""
     reap_interval: float = 1.0
     """Seconds between two looks for expired branches."""
+    branches_per_user: int = 1000
+    """How many branches a user other than root may have; 0 is any number. The default leaves half
+    of the ports to others."""
+    branch_memory: int | None = None
+    """Bytes of memory for a branch whose maker names none, and the most for all but root."""
+    branch_cpus: float | None = None
+    """Processors for a branch, likewise."""
+    branch_disk: int | None = None
+    """Bytes of the pool for a branch, likewise."""
+    cgroup: str = ""
+    """A control group (cgroup v2) that is cowdb's alone, for branches with limits; empty: see
+    agent/cgroups.py."""
 
     @property
     def socket(self) -> Path:
@@ -101,10 +114,19 @@ def _value(key: str, value: object) -> object:
         if not isinstance(value, int | float) or value <= 0:
             raise InvalidError(f"config key {key!r} must be a number of seconds above 0")
         return float(value)
-    if key == "min_free_bytes":
-        if not isinstance(value, int) or value < 0:
-            raise InvalidError("config key 'min_free_bytes' must be a whole number of bytes")
+    if key in {"min_free_bytes", "branches_per_user"}:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise InvalidError(f"config key {key!r} must be a whole number, not below 0")
         return value
+    if key in {"branch_memory", "branch_disk"}:
+        try:
+            return parse_size(str(value))
+        except InvalidError:
+            raise InvalidError(f"config key {key!r} must be a size", hint='such as "2G"') from None
+    if key == "branch_cpus":
+        if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
+            raise InvalidError(f"config key {key!r} must be a number of processors above 0")
+        return float(value)
     if not isinstance(value, str) or not value:
         raise InvalidError(f"config key {key!r} must be a string")
     return value

@@ -60,6 +60,19 @@ class BusyError(ConflictError):
     code = "busy"
 
 
+class TooManyError(ConflictError):
+    """The caller has as many of them as one user may have."""
+
+    code = "too_many"
+
+
+class LimitsUnavailableError(CowdbError):
+    """A limit was asked for that this host, or its pool, cannot hold a branch to."""
+
+    code = "limits_unavailable"
+    http_status = 422
+
+
 class PortError(ConflictError):
     """A port is held by somebody else, or the configured range has none left."""
 
@@ -144,6 +157,7 @@ KINDS: dict[str, type[CowdbError]] = {
     kind.code: kind
     for kind in (
         CowdbError, InvalidError, NotFoundError, ConflictError, BusyError, PortError,
+        TooManyError, LimitsUnavailableError,
         UnreachableError, NotPermittedError, StorageError, PoolFullError, PoolMissingError,
         NotSharedError, UnsoundError, ServerError, SourceDownError, CommandError, StoreError,
     )

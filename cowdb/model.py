@@ -39,6 +39,25 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a branch may use at most; None where nothing is set.
+
+    :param memory: bytes, the page cache of its files included.
+    :param cpus: processors' worth of time.
+    :param disk: bytes of the pool that it may take, beyond what it shares with its snapshot.
+    """
+
+    memory: int | None = None
+    cpus: float | None = None
+    disk: int | None = None
+
+    @property
+    def grouped(self) -> bool:
+        """Its server runs in a control group of its own."""
+        return self.memory is not None or self.cpus is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
     """A server that cowdb runs.
 
@@ -61,6 +80,7 @@ class Cluster:
     durable: bool
     wanted: Wanted = "running"
     process: Process | None = None
+    limits: Limits = Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,24 @@ class SnapshotInfo(TypedDict):
     timings_ms: dict[str, float]
 
 
+class LimitsInfo(TypedDict):
+    """What a branch may use at most; null where nothing is set."""
+
+    memory_bytes: int | None
+    cpus: float | None
+    disk_bytes: int | None
+
+
+class CapacityInfo(TypedDict):
+    """What this host can limit."""
+
+    memory: bool
+    cpus: bool
+    reason: str
+    """Why it cannot limit memory or processor time; else empty."""
+    branches_per_user: int | None
+
+
 class BranchInfo(TypedDict):
     name: str
     source: str
@@ -81,6 +99,7 @@ class BranchInfo(TypedDict):
     protected: bool
     owner: str
     used_bytes: int | None
+    limits: LimitsInfo
     quarantined: list[str]
     """What was taken out of the copy before it started, for people to read."""
     timings_ms: dict[str, float]
@@ -191,6 +210,7 @@ class StatusInfo(TypedDict):
     branches: dict[str, int]
     ports: dict[str, int]
     postgres: list[str]
+    limits: CapacityInfo
 
 
 class Progress(TypedDict):

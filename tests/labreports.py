@@ -44,7 +44,7 @@ def statement(number: int, text: str, duration: float = 5, *, at: float = 5,
     return {
         "number": number, "text": text, "file": file, "line": None if file is None else number * 2,
         "at_ms": at, "duration_ms": duration, "exact": True, "waited_ms": 0, "wal_bytes": wal,
-        "rewrote": list(rewrote), "error": error,
+        "rewrote": list(rewrote), "scanned": [], "error": error,
     }  # fmt: skip
 
 

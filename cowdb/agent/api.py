@@ -18,6 +18,7 @@ from cowdb.agent.http import openapi
 from cowdb.agent.operations import Planned, planning
 from cowdb.agent.policy import Caller
 from cowdb.agent.routes import VERSION, Call, Route
+from cowdb.agent.service import views
 from cowdb.agent.service.ancestry import Ancestry
 from cowdb.agent.service.branches import Branches
 from cowdb.agent.service.changes import Changes
@@ -212,14 +213,9 @@ class Api:
         self.pools.remove_all(call.caller)
 
     def _status(self, call: Call) -> StatusInfo:
-        store = self._context.store
-        branches = self.branches.listing(call.caller)
-        states: dict[str, int] = {}
-        for branch in branches:
-            states[branch["state"]] = states.get(branch["state"], 0) + 1
-        with store.transaction() as tx:
-            sources, snapshots, ports = len(tx.sources.all()), 0, len(tx.ports())
-            snapshots = sum(not item.implicit for item in tx.snapshots.all())
+        with self._context.store.transaction() as tx:
+            sources, ports = tx.sources.count(), len(tx.ports())
+            snapshots = tx.snapshots.count("not json_extract(doc, '$.implicit')")
         first, last = self._context.host.config.ports
         found = binaries.find(self._context.host.config.bindirs)
         return {
@@ -229,9 +225,10 @@ class Api:
             "pools": self.pools.listing(),
             "sources": sources,
             "snapshots": snapshots,
-            "branches": states,
+            "branches": self.branches.states(),
             "ports": {"first": first, "last": last, "used": ports},
             "postgres": [item.version for _, item in sorted(found.items())],
+            "limits": views.capacity_info(self._context.host),
         }
 
     def _openapi(self, call: Call) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from cowdb.agent import recover
+from cowdb.agent import cgroups, recover
 from cowdb.agent.api import Api
 from cowdb.agent.audit import Audit
 from cowdb.agent.background import Background
@@ -89,6 +89,7 @@ def _running(config: Config, kind: Kind) -> Iterator[Api]:
         keyring=Keyring(config.state_dir / KEY_FILE),
         children=children,
         user=user_named(config.server_user),
+        groups=cgroups.find(config.cgroup),
     )
     context = Context(
         store=store,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cowdb.agent.cgroups import Groups
 from cowdb.agent.engines.postgres.control import Control
 from cowdb.agent.processes import Children
 from cowdb.agent.secrets import Keyring
@@ -21,13 +22,15 @@ Report = Callable[[str, int | None, int | None], None]
 @dataclass(frozen=True, slots=True)
 class Host:
     """:param pool: the open pool of that id; raises PoolMissingError.
-    :param user: the OS user that servers run as."""
+    :param user: the OS user that servers run as.
+    :param groups: the control groups of branches with limits."""
 
     config: Config
     pool: Callable[[str], Pool]
     keyring: Keyring
     children: Children
     user: OsUser
+    groups: Groups = field(default_factory=Groups)
 
     def settings_file(self, snapshot: str) -> Path:
         """Settings of an attached source as they were at a snapshot; root's alone, since an

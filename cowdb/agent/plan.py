@@ -17,6 +17,7 @@ from cowdb.agent.steps import (
     Foreign,
     FreezeVolume,
     InitCluster,
+    LimitVolume,
     MakeRooms,
     NoteMark,
     PauseServer,
@@ -75,9 +76,14 @@ def _fresh_copy(
         volume=server.cluster.volume,
         mark=mark,
     )
+    copy: tuple[AnyStep, ...] = (clone,)
+    if server.cluster.limits.disk is not None:
+        size = server.cluster.limits.disk
+        limit = LimitVolume(pool=snapshot.pool, volume=server.cluster.volume, size=size)
+        copy = (clone, limit)
     if snapshot.settled:
-        return (clone,)
-    return (clone, Quarantine(server=server, parts=snapshot.parts, settings_of=snapshot.id))
+        return copy
+    return (*copy, Quarantine(server=server, parts=snapshot.parts, settings_of=snapshot.id))
 
 
 def reset_branch(

@@ -116,7 +116,7 @@ def _adopt(context: Context, record_id: str) -> None:
 def collect_implicit(context: Context) -> None:
     with context.store.transaction() as tx:
         lost = [item for item in tx.snapshots.all()
-                if item.implicit and not tx.branches.all("snapshot = ?", item.id)]  # fmt: skip
+                if item.implicit and not tx.branches.count("snapshot = ?", item.id)]  # fmt: skip
     for snapshot in lost:
         for volume in filter(None, (snapshot.settled, snapshot.id)):
             try:

@@ -63,13 +63,19 @@ class CreateSnapshot(Request, frozen=True, kw_only=True):
 
 
 class CreateBranch(Request, frozen=True, kw_only=True):
-    """:param origin: a snapshot, or a bare source or branch."""
+    """:param origin: a snapshot, or a bare source or branch.
+    :param memory_bytes: at most this much memory; None is what the host gives by default.
+    :param cpus: at most this many processors' worth of time, likewise.
+    :param disk_bytes: at most this much of the pool beyond its snapshot, likewise."""
 
     name: Name
     origin: Name
     port: int | None = None
     ttl_seconds: Seconds | None = None
     hidden: bool = False
+    memory_bytes: Annotated[int, msgspec.Meta(ge=64 * 2**20, lt=2**60)] | None = None
+    cpus: Annotated[float, msgspec.Meta(ge=0.01, le=10_000)] | None = None
+    disk_bytes: Annotated[int, msgspec.Meta(ge=16 * 2**20, lt=2**60)] | None = None
 
 
 class Changes(Request, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from cowdb.model import Cluster
+from cowdb.units import size_text
 from cowdb.wire import Mode
 
 
@@ -82,6 +83,17 @@ class SnapshotSource(Step, frozen=True, kw_only=True):
 
     def describe(self) -> str:
         return f"snapshot {self.source.datadir} as {self.volume}"
+
+
+class LimitVolume(Step, frozen=True, kw_only=True):
+    """:param size: bytes that a clone may take beyond what it shares."""
+
+    pool: str
+    volume: str
+    size: int
+
+    def describe(self) -> str:
+        return f"limit volume {self.volume} to {size_text(self.size)}"
 
 
 class FreezeVolume(Step, frozen=True, kw_only=True):
@@ -285,6 +297,7 @@ AnyStep = (
     | CloneVolume
     | SnapshotVolume
     | SnapshotSource
+    | LimitVolume
     | FreezeVolume
     | DestroyVolume
     | NoteMark

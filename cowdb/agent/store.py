@@ -47,7 +47,20 @@ MIGRATIONS: tuple[str, ...] = (
         primary key (volume, uid, relation)) without rowid;
     create index counts_of_snapshot on counts (snapshot);
     """,
+    """
+    -- What the agent asks every second, or for each branch, is not to grow with all there is.
+    drop index operations_open;
+    create index operations_open on operations (state)
+        where state in ('running', 'committed', 'failed');
+    create index branches_of_owner on branches
+        (json_extract(doc, '$.owner_uid'), json_extract(doc, '$.hidden'));
+    create index branches_expiring on branches (id)
+        where json_extract(doc, '$.expires_at') is not null;
+    """,
 )
+
+EXPIRING = "json_extract(doc, '$.expires_at') is not null"
+"""The condition for branches with a time to live, as the index has it."""
 
 COUNTS_KEPT = 200_000  # numbers of one user for one volume
 
@@ -70,6 +83,12 @@ class Table(Generic[Record]):
         """:param where: a condition written in this program, its values apart."""
         query = f"select doc from {self._table} where {where} order by rowid"
         return [self._decoder.decode(doc) for (doc,) in self._db.execute(query, values)]
+
+    def count(self, where: str = "1", *values: str | int) -> int:
+        """How many there are, without reading them."""
+        query = f"select count(*) from {self._table} where {where}"
+        (found,) = self._db.execute(query, values).fetchone()
+        return int(found)
 
     def put(self, record: Record) -> None:
         """Insert or replace; raises ConflictError when a unique name is taken."""
@@ -146,6 +165,15 @@ class Transaction:
         """(kind, id) of what has this name."""
         row = self.db.execute("select kind, owner from names where name = ?", (name,)).fetchone()
         return (row[0], row[1]) if row else None
+
+    def branch_names(self, snapshot: str) -> list[str]:
+        """Of the branches that come from a snapshot, hidden ones left out; none is decoded."""
+        rows = self.db.execute(
+            "select json_extract(doc, '$.name') from branches "
+            "where snapshot = ? and not json_extract(doc, '$.hidden') order by rowid",
+            (snapshot,),
+        )
+        return [name for (name,) in rows]
 
     def ports(self) -> dict[int, str]:
         return dict(self.db.execute("select port, owner from ports"))

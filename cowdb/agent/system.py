@@ -12,7 +12,7 @@ import grp
 import os
 import pwd
 import subprocess
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,8 @@ _SETRESUID, _SETRESGID, _SETGROUPS = 117, 119, 116  # x86-64
 if os.uname().machine == "aarch64":
     _SETRESUID, _SETRESGID, _SETGROUPS = 147, 149, 159
 _KEEP = -1
+# Becomes the program that follows, as the same process, once it has been told to.
+_WAITING = ("/bin/sh", "-c", 'read -r told && exec "$@" </dev/null', "sh")
 _UMOUNT_NOFOLLOW = 8
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -130,12 +132,39 @@ def spawn(
     stderr: int = subprocess.DEVNULL,
     stdin: int = subprocess.DEVNULL,
     cwd: str | Path = "/",
+    first: Callable[[int], None] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own, so that it outlives the agent.
 
     :param stdout: a file descriptor (root opened it; the child cannot choose another).
+    :param first: is given the process's number before the program begins, which then has nothing
+        to read. When it raises, or the agent dies in it, the program never begins.
     """
     words = [str(word) for word in argv]
+    if first is not None:
+        return _told(
+            _popen([*_WAITING, *words], user, env, subprocess.PIPE, stdout, stderr, cwd), first
+        )
+    return _popen(words, user, env, stdin, stdout, stderr, cwd)
+
+
+def _told(child: subprocess.Popen[bytes], first: Callable[[int], None]) -> subprocess.Popen[bytes]:
+    assert child.stdin is not None
+    try:
+        first(child.pid)
+        child.stdin.write(b"go\n")
+        child.stdin.close()
+    except BaseException:
+        child.kill()
+        child.communicate()
+        raise
+    return child
+
+
+def _popen(
+    words: Sequence[str], user: OsUser | None, env: Mapping[str, str] | None,
+    stdin: int, stdout: int, stderr: int, cwd: str | Path,
+) -> subprocess.Popen[bytes]:  # fmt: skip
     uid, gid, groups = _identity(user)
     try:
         return subprocess.Popen(

@@ -18,12 +18,13 @@ from cowdb.cli.output import (
     print_removed,
     table,
 )
-from cowdb.units import parse_duration, size_text
+from cowdb.units import parse_duration, parse_size, size_text
 from cowdb.wire import BranchInfo
 
 _CODES = "0 success, 1 failure, 2 usage, 4 not found, 5 conflict, 6 no agent, 7 not permitted"
 _CARD = ("name", "state", "dsn", "snapshot", "removed_snapshot", "source", "datadir", "pg_version",
-         "owner", "created_at", "expires_at", "protected", "used", "quarantined")  # fmt: skip
+         "owner", "created_at", "expires_at", "protected", "used", "limits",
+         "quarantined")  # fmt: skip
 
 
 @click.group()
@@ -34,7 +35,8 @@ def branch() -> None:
 @branch.command(
     epilog=epilog(
         "cowdb branch create try-a --from main@before-v2\n"
-        "cowdb branch create pr-42 --from main --ttl 2h",
+        "cowdb branch create pr-42 --from main --ttl 2h\n"
+        "cowdb branch create mcts-7 --from main@s --memory 2G --cpus 1.5 --disk 5G",
         _CODES,
     )
 )
@@ -43,19 +45,30 @@ def branch() -> None:
               help="A snapshot, or a bare source or branch, of which one is taken.")  # fmt: skip
 @click.option("--port", type=int, help="This port instead of a free one.")
 @click.option("--ttl", metavar="TIME", help="Remove it after this time, such as 2h.")
+@click.option("--memory", metavar="SIZE", help="At most this much memory, such as 2G.")
+@click.option("--cpus", type=click.FloatRange(0.01, 10_000), metavar="N",
+              help="At most this many processors' worth of time, such as 1.5.")  # fmt: skip
+@click.option("--disk", metavar="SIZE",
+              help="At most this much of the pool beyond its snapshot, such as 5G.")  # fmt: skip
 @dry_option
 @json_option
 def create(
-    name: str, origin: str, port: int | None, ttl: str | None, dry_run: bool, as_json: bool
-) -> None:
+    name: str, origin: str, port: int | None, ttl: str | None, memory: str | None,
+    cpus: float | None, disk: str | None, dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Make a branch; it answers queries when this returns."""
     seconds = parse_duration(ttl) if ttl else None
+    memory_bytes, disk_bytes = (parse_size(size) if size else None for size in (memory, disk))
     if dry_run:
         with client() as agent:
-            print_plan(agent.plans.branch(name, origin, port), as_json)
+            limits = {"memory_bytes": memory_bytes, "cpus": cpus, "disk_bytes": disk_bytes}
+            print_plan(agent.plans.branch(name, origin, port, **limits), as_json)
         return
     with client() as agent, Progress(shown=not as_json) as report:
-        made = agent.branches.create(name, origin, port=port, ttl_seconds=seconds, report=report)
+        made = agent.branches.create(
+            name, origin, port=port, ttl_seconds=seconds, memory_bytes=memory_bytes, cpus=cpus,
+            disk_bytes=disk_bytes, report=report,
+        )  # fmt: skip
     if as_json:
         print_json(made)
         return
@@ -189,7 +202,17 @@ def _print(found: BranchInfo, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        card({**found, "used": size_text(found["used_bytes"])}, _CARD)
+        card({**found, "used": size_text(found["used_bytes"]), "limits": _limits(found)}, _CARD)
+
+
+def _limits(found: BranchInfo) -> list[str]:
+    limits = found["limits"]
+    memory, cpus, disk = limits["memory_bytes"], limits["cpus"], limits["disk_bytes"]
+    return [
+        *([f"{size_text(memory)} of memory"] if memory is not None else []),
+        *([f"{cpus:g} processors"] if cpus is not None else []),
+        *([f"{size_text(disk)} of disk"] if disk is not None else []),
+    ]
 
 
 def _done(found: BranchInfo, as_json: bool) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
 from cowdb.cli.output import client, epilog, json_option, print_json, table
 from cowdb.errors import InvalidError
 from cowdb.units import parse_size, size_text
+
+if TYPE_CHECKING:
+    from cowdb.wire import CapacityInfo
 
 _CODES = "0 success, 1 failure, 2 usage, 5 conflict, 6 no agent, 7 not permitted"
 
@@ -83,9 +87,18 @@ def status(as_json: bool) -> None:
     click.echo(f"branches    {states or 0}")
     ports = found["ports"]
     click.echo(f"ports       {ports['used']} of {ports['first']}-{ports['last']}")
+    click.echo(f"limits      {_limits(found['limits'])}")
     rows = [{**pool, "free": size_text(pool["free_bytes"])} for pool in found["pools"]]
     click.echo("")
     table(rows, ("driver", "path", "state", "free"), "no pool: cowdb init")
+
+
+def _limits(found: CapacityInfo) -> str:
+    can = [word for word, there in (("memory", found["memory"]), ("cpus", found["cpus"])) if there]
+    most = found["branches_per_user"]
+    share = f"{most} branches for each user; " if most else ""
+    each = f"{' and '.join(can) or 'no memory, no cpus'} for each branch"
+    return share + each + (f" ({found['reason']})" if found["reason"] else "")
 
 
 @click.command(

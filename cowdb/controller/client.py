@@ -56,8 +56,12 @@ class Plans:
     def snapshot(self, ref: str, mode: Mode) -> list[str]:
         return self._ask("POST", _path("snapshots"), {"ref": ref, "mode": mode})
 
-    def branch(self, name: str, origin: str, port: int | None = None) -> list[str]:
-        return self._ask("POST", _path("branches"), _given(name=name, origin=origin, port=port))
+    def branch(
+        self, name: str, origin: str, port: int | None = None, **limits: float | None
+    ) -> list[str]:
+        """:param limits: memory_bytes, cpus and disk_bytes, as for Branches.create."""
+        body = _given(name=name, origin=origin, port=port, **limits)
+        return self._ask("POST", _path("branches"), body)
 
     def reset(self, name: str) -> list[str]:
         return self._ask("POST", _path("branches", name, "reset"), {})
@@ -210,10 +214,14 @@ class Branches:
 
     def create(
         self, name: str, origin: str, *, port: int | None = None, ttl_seconds: int | None = None,
-        hidden: bool = False, report: Report = quiet,
+        hidden: bool = False, memory_bytes: int | None = None, cpus: float | None = None,
+        disk_bytes: int | None = None, report: Report = quiet,
     ) -> BranchInfo:  # fmt: skip
         """:param origin: a snapshot, or a bare source or branch, of which one is taken."""
-        body = _given(name=name, origin=origin, port=port, ttl_seconds=ttl_seconds, hidden=hidden)
+        body = _given(
+            name=name, origin=origin, port=port, ttl_seconds=ttl_seconds, hidden=hidden,
+            memory_bytes=memory_bytes, cpus=cpus, disk_bytes=disk_bytes,
+        )  # fmt: skip
         return cast(BranchInfo, self._call("POST", _path("branches"), body, report))
 
     def list(self, *, sizes: bool = False) -> list[BranchInfo]:

@@ -126,6 +126,32 @@ def test_nobody_loses_a_name_or_a_reset_by_another_ones_removal(people: list[Per
     bob.json("branch", "reset", "implicit")
 
 
+def test_a_user_has_so_many_branches_and_not_more(people: list[Person]) -> None:
+    ann, bob, _ = people
+    host = ann.host
+    seeded(host)
+    host.configure(branches_per_user=2)
+    host.restart_agent()
+    try:
+        for name in ("a", "b"):
+            ann.json("branch", "create", name, "--from", "main")
+        error = ann.error("branch", "create", "c", "--from", "main", status=5)
+        assert error["code"] == "too_many"
+        assert f"user {ann.name!r} has 2 branches" in error["message"]
+        assert host.json("snapshot", "list") == [], "none was taken for nothing"
+        bob.json("branch", "create", "bobs", "--from", "main")
+        for name in ("x", "y", "z"):
+            host.json("branch", "create", name, "--from", "main")
+        ann.json("snapshot", "create", "a@s")
+        found = ann.json("diff", "a", "a@s", "--schema")  # by a hidden branch of the snapshot
+        assert found["identical"]
+        ann.json("branch", "rm", "b")
+        ann.json("branch", "create", "c", "--from", "main")
+    finally:
+        host.configure()
+        host.restart_agent()
+
+
 def test_member_makes_and_removes_what_is_his(people: list[Person]) -> None:
     ann, bob, _ = people
     seeded(ann.host)

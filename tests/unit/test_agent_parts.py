@@ -21,7 +21,7 @@ from openapi_spec_validator import validate
 from psycopg.conninfo import conninfo_to_dict
 
 from cowdb import units
-from cowdb.agent import policy, ports, processes
+from cowdb.agent import policy, ports, processes, system
 from cowdb.agent.api import Api
 from cowdb.agent.audit import Audit
 from cowdb.agent.background import Background
@@ -99,7 +99,11 @@ def test_whoever_works_in_a_directory_is_found_and_ended(tmp_path: Path) -> None
     inside = subprocess.Popen([sys.executable, "-c", stubborn], cwd=tmp_path)
     script = "import time; time.sleep(60)"
     naming = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], cwd="/")
-    other = subprocess.Popen(["sleep", "60"], cwd=tmp_path.parent)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "PG_VERSION").touch()
+    of_another_server = [sys.executable, "-c", script, str(tmp_path)]
+    other = subprocess.Popen(of_another_server, cwd=elsewhere)
     try:
         time.sleep(0.3)  # for the signal to be ignored
         assert set(processes.working_in(tmp_path)) == {inside.pid, naming.pid}
@@ -115,6 +119,30 @@ def test_whoever_works_in_a_directory_is_found_and_ended(tmp_path: Path) -> None
         for process in (inside, naming, other):
             process.kill()
             process.wait()
+
+
+def test_a_program_begins_only_when_its_number_is_known(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    seen: list[int] = []
+
+    def first(pid: int) -> None:
+        seen.append(pid)
+        assert not trace.exists()
+
+    writes = ["sh", "-c", f"cat; echo $$ >{trace}"]  # reads nothing: its stdin is empty
+    child = system.spawn(writes, first=first)
+    assert child.wait(10) == 0
+    assert [int(trace.read_text())] == seen == [child.pid]
+    trace.unlink()
+
+    def refuse(pid: int) -> None:
+        seen.append(pid)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        system.spawn(writes, first=refuse)
+    assert not processes.alive(processes.identify(seen[-1]))
+    assert not trace.exists()
 
 
 def test_ports_that_somebody_holds_are_passed_over() -> None:

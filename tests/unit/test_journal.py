@@ -12,11 +12,14 @@ import pytest
 from cowdb.agent import journal, plan, steps
 from cowdb.agent.steps import DestroyVolume, NoteMark, Plan
 from cowdb.agent.store import Store
+from cowdb.model import Limits
 from tests.unit.records import ATTACHED, BRANCH, NOW, SNAPSHOT, SOURCE
 
 NOTE = NoteMark(pool="pool", volume="br-1", mark={"a": "1"}, before={}, change="it says a")
+LIMITS = Limits(memory=2**30, cpus=1.5, disk=2**32)
+LIMITED = replace(BRANCH, cluster=replace(BRANCH.cluster, limits=LIMITS))
 ALL = [
-    plan.create_branch(BRANCH, SNAPSHOT),
+    plan.create_branch(LIMITED, SNAPSHOT),
     plan.reset_branch(BRANCH, SNAPSHOT, replace(BRANCH.cluster, volume="br-2"), running=True),
     plan.remove_branch(BRANCH, SNAPSHOT),
     plan.remove_snapshot(SNAPSHOT, (NOTE,)),

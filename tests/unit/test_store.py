@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cowdb.agent.store import MIGRATIONS, Store
+from cowdb.agent.store import EXPIRING, MIGRATIONS, Store
 from cowdb.errors import ConflictError, StoreError
 from tests.unit.records import BRANCH, SNAPSHOT, SOURCE
 
@@ -147,3 +147,27 @@ def test_a_user_cannot_fill_the_store_with_numbers(
         for number in range(10):
             tx.counts.keep(SNAPSHOT.id, "se-1", 1000, {f"base/5/{number}": 1, "base/6/1": 1})
             assert len(tx.counts.known("se-1", 1000)) <= 3
+
+
+@pytest.mark.parametrize(
+    ("table", "where"),
+    [
+        ("operations", "state in ('running', 'committed', 'failed')"),
+        ("branches", EXPIRING),
+        ("branches", "json_extract(doc, '$.owner_uid') = 7 and json_extract(doc, '$.hidden') = 0"),
+    ],
+)
+def test_what_is_asked_again_and_again_has_an_index(store: Store, table: str, where: str) -> None:
+    with store.transaction() as tx:
+        rows = tx.db.execute(f"explain query plan select * from {table} where {where}").fetchall()
+    assert all("USING INDEX" in row[3] for row in rows), rows
+
+
+def test_branches_are_counted_and_named_without_the_hidden(store: Store) -> None:
+    hidden = replace(BRANCH, id="br-2", name="_side", hidden=True)
+    with store.transaction() as tx:
+        tx.snapshots.put(SNAPSHOT)
+        tx.branches.put(BRANCH)
+        tx.branches.put(hidden)
+        assert tx.branches.count("snapshot = ?", SNAPSHOT.id) == 2
+        assert tx.branch_names(SNAPSHOT.id) == [BRANCH.name]

@@ -56,6 +56,11 @@ GOOD = {
     "min_free_bytes": (0, 0),
     "start_timeout": (5, 5.0),
     "reap_interval": (0.5, 0.5),
+    "branches_per_user": (0, 0),
+    "branch_memory": ("2G", 2 * 2**30),
+    "branch_cpus": (1, 1.0),
+    "branch_disk": ("512M", 512 * 2**20),
+    "cgroup": ("/sys/fs/cgroup/mine", "/sys/fs/cgroup/mine"),
 }
 BAD: dict[str, list[object]] = {
     "state_dir": ["relative", 1],
@@ -70,6 +75,11 @@ BAD: dict[str, list[object]] = {
     "min_free_bytes": [-1, 1.5, "1"],
     "start_timeout": [0, -1, "5"],
     "reap_interval": [0, "x"],
+    "branches_per_user": [-1, 1.5, "1", True],
+    "branch_memory": ["x", "", -1, None],
+    "branch_cpus": [0, -1, "2", True],
+    "branch_disk": ["5 potatoes", 1.5],
+    "cgroup": ["", 3],
 }
 
 

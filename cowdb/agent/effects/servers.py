@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import psycopg
 
-from cowdb.agent import ports, processes
+from cowdb.agent import cgroups, ports, processes
 from cowdb.agent.effects.dispatch import do, undo
 from cowdb.agent.effects.sources import keep_settings
 from cowdb.agent.engines.postgres import (
@@ -45,7 +46,7 @@ from cowdb.agent.steps import (
 from cowdb.agent.storage.kernel import syncfs, translated
 from cowdb.agent.storage.protocol import Part, VolumeId
 from cowdb.errors import NotFoundError, PoolMissingError, ServerError, UnsoundError
-from cowdb.model import Process
+from cowdb.model import Cluster, Process
 
 LOOPBACK = "127.0.0.1"
 
@@ -59,6 +60,7 @@ def launch_of(target: Server, host: Host) -> Launch:
     cluster = target.cluster
     tools = binaries.pick(host.config.bindirs, cluster.version)
     settings = {**pins(tools.major), **({} if cluster.durable else server.FAST)}
+    enter = partial(_enter_group, host, cluster) if cluster.limits.grouped else None
     return Launch(
         datadir=tree_of(target, host) / cluster.data,
         rooms=rooms.rooms_of(host.config, cluster.id),
@@ -68,7 +70,12 @@ def launch_of(target: Server, host: Host) -> Launch:
         binaries=tools,
         superuser=cluster.superuser,
         settings=settings,
+        enter=enter,
     )
+
+
+def _enter_group(host: Host, cluster: Cluster, pid: int) -> None:
+    cgroups.enter(host.groups.make(cluster.id, cluster.limits), pid)
 
 
 def process_of(target: Server, host: Host) -> Process | None:
@@ -115,6 +122,7 @@ def _(step: Quarantine, host: Host, attempt: Attempt) -> None:
         branch_settings=host.config.branch_settings if step.server.branch else {},
         keep_preload=host.config.keep_preload_libraries,
         owner=host.user,
+        major=int(step.server.cluster.version.partition(".")[0]) if step.server.branch else None,
     )
     launch = launch_of(step.server, host)
     replay.refuse_tablespaces(launch.datadir, launch.binaries, host.user)
@@ -267,9 +275,10 @@ def _(step: MakeRooms, host: Host, attempt: Attempt) -> None:
 
 @undo.register
 def _(step: MakeRooms, host: Host, attempt: Attempt) -> None:
-    rooms.remove(rooms.rooms_of(host.config, step.server.cluster.id))
+    do(RemoveRooms(id=step.server.cluster.id), host, attempt)
 
 
 @do.register
 def _(step: RemoveRooms, host: Host, attempt: Attempt) -> None:
+    host.groups.remove(step.id)
     rooms.remove(rooms.rooms_of(host.config, step.id))

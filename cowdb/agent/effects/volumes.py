@@ -10,12 +10,14 @@ from cowdb.agent.steps import (
     CreateVolume,
     DestroyVolume,
     FreezeVolume,
+    LimitVolume,
     NoteMark,
     ReadControl,
     SnapshotVolume,
 )
-from cowdb.agent.storage.protocol import Promotes, VolumeId
+from cowdb.agent.storage.protocol import LimitsDisk, Promotes, VolumeId
 from cowdb.agent.system import user_of
+from cowdb.errors import LimitsUnavailableError
 
 
 @do.register
@@ -31,6 +33,14 @@ def _(step: CloneVolume, host: Host, attempt: Attempt) -> None:
 @do.register
 def _(step: SnapshotVolume, host: Host, attempt: Attempt) -> None:
     host.pool(step.pool).snapshot(VolumeId(step.origin), VolumeId(step.volume), step.mark)
+
+
+@do.register
+def _(step: LimitVolume, host: Host, attempt: Attempt) -> None:
+    pool = host.pool(step.pool)
+    if not isinstance(pool, LimitsDisk):
+        raise LimitsUnavailableError(f"the {pool.driver} driver cannot limit a branch's disk")
+    pool.limit(VolumeId(step.volume), step.size)
 
 
 @do.register

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,7 +14,7 @@ from cowdb.agent.host import Attempt, Report
 from cowdb.agent.operations import Intent, Planned
 from cowdb.agent.policy import Caller, require_owner
 from cowdb.agent.requests import CreateBranch
-from cowdb.agent.service import promotion, views
+from cowdb.agent.service import fairness, promotion, views
 from cowdb.agent.service.context import (
     Context,
     claim_port,
@@ -28,7 +29,7 @@ from cowdb.agent.service.context import (
 )
 from cowdb.agent.service.snapshots import Snapshots
 from cowdb.agent.steps import NoteMark
-from cowdb.agent.store import Transaction
+from cowdb.agent.store import EXPIRING, Transaction
 from cowdb.errors import ConflictError, CowdbError
 from cowdb.model import BranchRecord, Cluster, SnapshotRecord, Wanted
 from cowdb.names import branch_name, parse_ref
@@ -50,6 +51,7 @@ class Branches:
         branch_name(request.name.removeprefix("_") if request.hidden else request.name)
         with self._context.store.transaction() as tx:
             self._require_free(tx, request.name)
+            fairness.require_share(tx, self._context.host, caller, hidden=request.hidden)
         ref = parse_ref(request.origin, implicit=True)
         attempt = Attempt(report=report)
         if ref.snapshot is not None:
@@ -100,6 +102,7 @@ class Branches:
             assert snapshot is not None
             require_ready(snapshot, f"snapshot {origin!r}")
             self._context.pools.require_room(snapshot.pool)
+            fairness.require_share(tx, self._context.host, caller, hidden=request.hidden)
             tx.claim_name(request.name, "branch", branch_id)
             port = claim_port(self._context, tx, request.port, branch_id)
             branch = self._record(request, snapshot, branch_id, port, caller)
@@ -147,6 +150,7 @@ class Branches:
                 superuser=snapshot.superuser,
                 database=snapshot.database,
                 durable=False,
+                limits=fairness.limits_of(self._context.host, snapshot.pool, request, caller),
             ),
             owner_uid=caller.uid,
             created_at=now,
@@ -162,12 +166,19 @@ class Branches:
 
     def listing(self, caller: Caller, *, sizes: bool = False) -> list[BranchInfo]:
         with self._context.store.transaction() as tx:
+            known = views.Known(tx)
             found = [
-                (branch, views.branch_info(tx, branch, self._context.host, caller))
+                (branch, views.branch_info(tx, branch, self._context.host, caller, known))
                 for branch in tx.branches.all()
                 if not branch.hidden
             ]
         return [self._measured(*item) if sizes else item[1] for item in found]
+
+    def states(self) -> dict[str, int]:
+        """How many of those that are listed are in which state."""
+        with self._context.store.transaction() as tx:
+            branches = [branch for branch in tx.branches.all() if not branch.hidden]
+        return Counter(views.server_state(branch, self._context.host) for branch in branches)
 
     def _measured(self, branch: BranchRecord, info: BranchInfo) -> BranchInfo:
         cluster = branch.cluster
@@ -242,8 +253,7 @@ class Branches:
     def _garbage_after(self, tx: Transaction, branch: BranchRecord) -> SnapshotRecord | None:
         """The implicit snapshot that nobody but this branch comes from."""
         snapshot = tx.snapshots.get(branch.snapshot)
-        others = [item for item in tx.branches.all("snapshot = ?", branch.snapshot)
-                  if item.id != branch.id]  # fmt: skip
+        others = tx.branches.count("snapshot = ? and id <> ?", branch.snapshot, branch.id)
         ours = snapshot is not None and snapshot.implicit and snapshot.state == "ready"
         return snapshot if ours and not others else None
 
@@ -341,7 +351,7 @@ class Branches:
         now = self._context.now()
         with self._context.store.transaction() as tx:
             due = [
-                branch for branch in tx.branches.all()
+                branch for branch in tx.branches.all(EXPIRING)
                 if branch.expires_at and branch.expires_at <= now and branch.state == "ready"
                 and not branch.protected and not dependents(tx, branch.id)
             ]  # fmt: skip

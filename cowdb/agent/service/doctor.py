@@ -6,7 +6,6 @@ Repair removes only what carries cowdb's mark for this pool and belongs to no re
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from cowdb.agent.policy import Caller, require_root
 from cowdb.agent.remains import gather
 from cowdb.agent.service import views
 from cowdb.agent.service.context import Context
+from cowdb.agent.service.fairness import refuses_disk_limits
 from cowdb.agent.service.findings import fixed, ok, problem, warning
 from cowdb.agent.steps import DestroyVolume, RemoveRooms, RemoveSettings
 from cowdb.agent.storage.protocol import Volume, VolumeId
@@ -59,6 +59,18 @@ class Doctor:
                 "does not exist, so only root can reach the agent",
                 f"groupadd --system {config.group}",
             )
+        yield self._limits()
+
+    def _limits(self) -> Finding:
+        """What a host cannot limit is no fault, unless its configuration wants it."""
+        groups, config = self._context.host.groups, self._context.host.config
+        if not groups.reason:
+            return ok("limits", f"memory and processors of branches: {groups.base}")
+        wanted = config.branch_memory is not None or config.branch_cpus is not None
+        say = warning if wanted or config.cgroup else ok
+        return say(
+            "limits", f"not all of memory and processors can be limited: {groups.reason}", ""
+        )
 
     def _pools(self, repair: bool) -> Iterator[Finding]:
         if repair:
@@ -75,6 +87,11 @@ class Doctor:
             used = 1 - space.free / space.total
             say = warning if used > _FULL else ok
             yield say(f"pool {record.path}", f"{record.driver}, {used:.0%} used", "")
+            if self._context.host.config.branch_disk is not None:
+                reason = refuses_disk_limits(self._context.pools.get(record.id))
+                if reason:
+                    message = f"the disk of its branches cannot be limited: {reason}"
+                    yield warning(f"pool {record.path}", message, "")
 
     def _operations(self, repair: bool) -> Iterator[Finding]:
         if repair:
@@ -260,12 +277,7 @@ class Doctor:
 
 def _working_beneath(base: Path) -> Iterator[tuple[int, str]]:
     """(pid, volume) of processes whose working directory lies beneath a pool's volumes."""
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            directory = Path(os.readlink(entry / "cwd"))  # noqa: PTH115
-        except OSError:
-            continue
-        if directory.is_relative_to(base) and directory != base:
-            yield int(entry.name), directory.relative_to(base).parts[0]
+    beneath = f"{base}/"
+    for pid, place in processes.places():
+        if place.startswith(beneath):
+            yield pid, place.removeprefix(beneath).partition("/")[0]

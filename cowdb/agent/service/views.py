@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from urllib.parse import quote
 
 from cowdb.agent.effects.servers import LOOPBACK, process_of
@@ -15,7 +16,7 @@ from cowdb.agent.store import Transaction
 from cowdb.agent.system import user_of
 from cowdb.errors import StorageError
 from cowdb.model import BranchRecord, Cluster, PoolRecord, SnapshotRecord, SourceRecord
-from cowdb.wire import BranchInfo, PoolInfo, ServerState, SnapshotInfo, SourceInfo
+from cowdb.wire import BranchInfo, CapacityInfo, PoolInfo, ServerState, SnapshotInfo, SourceInfo
 
 
 def iso(moment: datetime | None) -> str | None:
@@ -53,10 +54,25 @@ def server_state(record: BranchRecord | SourceRecord, host: Host) -> ServerState
     return "stopped" if cluster.wanted == "stopped" else "crashed"
 
 
-def branch_info(tx: Transaction, branch: BranchRecord, host: Host, caller: Caller) -> BranchInfo:
-    """`used_bytes` is left out: measuring takes too long for a transaction."""
-    snapshot = tx.snapshots.get(branch.snapshot)
-    source = tx.sources.get(snapshot.source) if snapshot else None
+class Known:
+    """What the records of one listing have in common, read once: a thousand branches come from a
+    few snapshots and belong to a few users."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self.snapshot = cache(tx.snapshots.get)
+        self.source = cache(tx.sources.get)
+        self.user = cache(lambda uid: user_of(uid).name)
+
+
+def branch_info(
+    tx: Transaction, branch: BranchRecord, host: Host, caller: Caller, known: Known | None = None
+) -> BranchInfo:
+    """`used_bytes` is left out: measuring takes too long for a transaction.
+
+    :param known: shared by those of one listing."""
+    known = known or Known(tx)
+    snapshot = known.snapshot(branch.snapshot)
+    source = known.source(snapshot.source) if snapshot else None
     cluster = branch.cluster
     return {
         "name": branch.name,
@@ -73,8 +89,13 @@ def branch_info(tx: Transaction, branch: BranchRecord, host: Host, caller: Calle
         "created_at": when(branch.created_at),
         "expires_at": iso(branch.expires_at),
         "protected": branch.protected,
-        "owner": user_of(branch.owner_uid).name,
+        "owner": known.user(branch.owner_uid),
         "used_bytes": None,
+        "limits": {
+            "memory_bytes": cluster.limits.memory,
+            "cpus": cluster.limits.cpus,
+            "disk_bytes": cluster.limits.disk,
+        },
         "quarantined": list(branch.quarantined),
         "timings_ms": branch.timings,
     }
@@ -94,7 +115,6 @@ def used_bytes(host: Host, pool: str, volume: str) -> int | None:
 
 def snapshot_info(tx: Transaction, snapshot: SnapshotRecord) -> SnapshotInfo:
     """`used_bytes` is left out: measuring takes too long for a transaction."""
-    branches = tx.branches.all("snapshot = ?", snapshot.id)
     return {
         "ref": _reference(snapshot),
         "mode": snapshot.mode,
@@ -106,7 +126,7 @@ def snapshot_info(tx: Transaction, snapshot: SnapshotRecord) -> SnapshotInfo:
         "used_bytes": None,
         "protected": snapshot.protected,
         "pg_version": snapshot.version,
-        "branches": [branch.name for branch in branches if not branch.hidden],
+        "branches": tx.branch_names(snapshot.id),
         "consistency": snapshot.consistency,
         "timings_ms": snapshot.timings,
     }
@@ -140,6 +160,15 @@ def source_info(
         "created_at": when(source.created_at),
         "owner": user_of(source.owner_uid).name,
         "timings_ms": source.timings,
+    }
+
+
+def capacity_info(host: Host) -> CapacityInfo:
+    return {
+        "memory": "memory" in host.groups.controllers,
+        "cpus": "cpu" in host.groups.controllers,
+        "reason": host.groups.reason,
+        "branches_per_user": host.config.branches_per_user or None,
     }
 
 

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 import btrfsutil
 
-from cowdb.agent.storage import subvolume
+from cowdb.agent.storage import btrfs_quota, subvolume
 from cowdb.agent.storage.btrfs_tree import filesystem_of, written_bytes
 from cowdb.agent.storage.changed import changed_ranges
 from cowdb.agent.storage.directory import TREE, Layout, Record
@@ -36,7 +36,7 @@ from cowdb.agent.storage.protocol import (
     Volume,
     VolumeId,
 )
-from cowdb.errors import StorageError, UnsoundError
+from cowdb.errors import LimitsUnavailableError, StorageError, UnsoundError
 
 _NO_PARENT = bytes(16)
 
@@ -49,9 +49,10 @@ class BtrfsPool:
     ordered = False
     clones_depend = False
 
-    def __init__(self, root: Path, pool: str) -> None:
-        """:param root: POOL; :param pool: the id that `.cowdb-pool` must show."""
-        self.root = root
+    def __init__(self, root: Path, pool: str, *, own_image: bool = False) -> None:
+        """:param root: POOL; :param pool: the id that `.cowdb-pool` must show.
+        :param own_image: the filesystem is in a file of cowdb's, and nobody else's concern."""
+        self.root, self._own_image = root, own_image
         self._layout = Layout(root, pool, remove_content=_remove_content, is_frozen=_is_frozen)
 
     @property
@@ -89,6 +90,27 @@ class BtrfsPool:
                 subvolume.set_read_only(fd)
             finally:
                 os.close(fd)
+
+    def refuses_limits(self) -> str:
+        with self._layout.present() as base, translated(f"pool {self.root} cannot be examined"):
+            if btrfs_quota.is_on(filesystem_of(base) or b""):
+                return ""
+        if not btrfs_quota.is_simple_known():
+            return "btrfs has cheap quotas from Linux 6.7 on"
+        # Older kernels cannot mount a filesystem with them: not for cowdb to decide elsewhere.
+        enable = f"quotas are off (btrfs quota enable --simple {self.root}; see docs/limits.md)"
+        return "" if self._own_image else enable
+
+    def limit(self, volume: VolumeId, size: int) -> None:
+        """Quotas are turned on where they are needed and the filesystem is cowdb's own."""
+        if reason := self.refuses_limits():
+            raise LimitsUnavailableError(f"volume {volume!r} cannot be limited: {reason}")
+        with self._layout.present() as base, translated(f"volume {volume!r} cannot be limited"):
+            with contextlib.ExitStack() as stack:
+                tree = opened_directory(self._layout.tree(base, volume)[0], stack)
+                if not btrfs_quota.is_on(filesystem_of(base) or b""):
+                    btrfs_quota.turn_on(tree)
+                btrfs_quota.limit(tree, int(btrfsutil.subvolume_id(tree)), size)
 
     def destroy(self, volume: VolumeId) -> None:
         self._layout.destroy(volume)

@@ -182,7 +182,7 @@ class Layout:
             os.close(fd)
 
     def path(self, volume: VolumeId) -> Path:
-        return self.root / "volumes" / _checked(volume) / TREE
+        return Path(f"{self.root}/volumes/{_checked(volume)}/{TREE}")  # parsed once: for listings
 
     def space(self) -> Space:
         with self.present() as base, translated(f"pool {self.root} cannot be measured"):

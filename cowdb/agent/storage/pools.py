@@ -67,7 +67,7 @@ def open_pool(record: PoolRecord) -> Pool:
     if mark.driver == "btrfs":
         from cowdb.agent.storage.btrfs import BtrfsPool
 
-        return BtrfsPool(path, mark.id)
+        return BtrfsPool(path, mark.id, own_image=record.image is not None)
     if mark.driver == "reflink":
         return ReflinkPool(
             path, mark.id, allow_copy=mark.allow_copy, shares_blocks=mark.shares_blocks

@@ -198,6 +198,22 @@ class Promotes(Protocol):
         """
 
 
+@runtime_checkable
+class LimitsDisk(Protocol):
+    """A power of drivers whose filesystem can have quotas for single volumes."""
+
+    def refuses_limits(self) -> str:
+        """Why this pool cannot limit a volume as it is now; empty where it can."""
+
+    def limit(self, volume: VolumeId, size: int) -> None:
+        """Let a fresh clone take `size` bytes of the pool at most beyond what it shares with its
+        origin. Its writers get EDQUOT or ENOSPC then; no other volume notices, and it can be
+        destroyed. Goes with the volume.
+
+        :raises LimitsUnavailableError: `refuses_limits` says why.
+        """
+
+
 class Describes(Protocol):
     """What a volume says of itself can change with its record; every driver so far can that."""
 

@@ -162,6 +162,14 @@ class ZfsPool:
         command.set_properties(found.head, {"readonly": "on"})  # its parts inherit it
         core.snapshot([frozen(dataset, volume) for dataset in found.datasets], {})
 
+    def refuses_limits(self) -> str:
+        return ""
+
+    def limit(self, volume: VolumeId, size: int) -> None:
+        """By `quota`, which counts what a clone has for itself, and snapshots of it, but nothing
+        that it shares with its origin."""
+        command.set_properties(self._found(volume).head, {"quota": str(size)})
+
     def destroy(self, volume: VolumeId) -> None:
         """:raises ConflictError: other volumes come from it; nothing was changed."""
         checked(volume)

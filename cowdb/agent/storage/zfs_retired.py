@@ -112,4 +112,10 @@ def _only_heir(snapshot: str, volumes: Volumes) -> Found | None:
     """The volume of one dataset that is the only clone of a snapshot."""
     clones = removal.clones_of(snapshot)
     heirs = [each for each in volumes.values() if clones == [each.head] and not each.has_parts]
-    return heirs[0] if heirs else None
+    # What it took over would count as its own: one with a limit inherits nothing.
+    free = [each for each in heirs if not _is_limited(each)]
+    return free[0] if free else None
+
+
+def _is_limited(found: Found) -> bool:
+    return any(entry.local("quota") for entry in command.get(found.head, ["quota"]))

@@ -48,6 +48,6 @@ Examples:
   cowdb lab compare 3f2a last
 
 \b
-Exit codes: 0 success, 3 a failed verdict or something got worse, 1 failure, 2 usage.""")  # fmt: skip
+Exit codes: 0 success, 3 failed verdict or something got worse, 1 failure, 2 usage.""")  # fmt: skip
 def lab() -> None:
     """Try migrations on branches of real data, and say which way is safe."""

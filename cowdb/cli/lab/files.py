@@ -6,9 +6,10 @@ import click
 
 from cowdb.cli.output import epilog, json_option, print_json
 
+_CODES = "0 success, 1 failure, 2 usage, 5 there is such a file already"
 
-@click.command(epilog=epilog("cowdb lab init\ncowdb lab init migrations/lab.yaml",
-                             "0 success, 1 failure, 2 usage, 5 there is such a file already"))  # fmt: skip
+
+@click.command(epilog=epilog("cowdb lab init\ncowdb lab init migrations/lab.yaml", _CODES))
 @click.argument("file", default="lab.yaml")
 @json_option
 def init(file: str, as_json: bool) -> None:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cowdb.cli.lab.keeping import Keeping, keep_options
 from cowdb.cli.lab.outputs import Outputs, output_options
 from cowdb.cli.output import Progress, client, epilog
-from cowdb.errors import CowdbError
 
 if TYPE_CHECKING:
     from cowdb.controller.lab.run import Outcome
@@ -30,29 +30,25 @@ _CODES = (
 @click.command(
     epilog=epilog(
         "cowdb lab run lab.yaml\n"
-        "cowdb lab run lab.yaml --json > report.json\n"
-        "cowdb lab run lab.yaml --html report.html --junit report.xml",
+        "cowdb lab run lab.yaml --html report.html --junit report.xml\n"
+        "cowdb lab run lab.yaml --json > report.json",
         _CODES,
     )
 )
 @click.argument("file", type=click.Path(path_type=Path))
+@keep_options
 @output_options
 @click.pass_context
 def run(
-    ctx: click.Context, file: Path, as_json: bool, html: str | None, junit: str | None,
-    markdown: str | None,
+    ctx: click.Context, file: Path, keep_runs: int | None, keep_days: int | None, as_json: bool,
+    html: str | None, junit: str | None, markdown: str | None,
 ) -> None:  # fmt: skip
     """Try each strategy of a lab file on fresh branches of its checkpoint: how long it takes, whom
     it blocks, what it changes."""
-    from cowdb.controller.lab import kept
-
     outputs = Outputs(as_json, html, junit, markdown)
-    keep = kept.retention()
+    keeping = Keeping(keep_runs, keep_days)
     outcome = outcome_of(file, quiet=as_json)
-    try:
-        kept.Kept(kept.directory()).save(outcome.report, outcome.artifacts, keep)
-    except CowdbError as error:  # the answer is there all the same
-        click.echo(f"this run is not kept: {error.message}", err=True)
+    keeping.save(outcome, file)
     outputs.write(outcome.report)
     if outcome.report["verdict"] == "fail":
         ctx.exit(3)

@@ -6,18 +6,18 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote
 
 from cowdb.controller.lab.load import running
+from cowdb.controller.lab.load.clients import APPLICATION
 from cowdb.controller.lab.model import LoadResult
-from cowdb.controller.lab.probe.instruments import QUIET
-from cowdb.controller.lab.spec.model import Load, seconds
+from cowdb.controller.lab.probe.instruments import own_dsn
+from cowdb.controller.lab.spec.model import Load
 from cowdb.controller.lab.steps.command import Stop
 
 
 class Traffic(Protocol):
     def begin(self) -> None:
-        """The strategy is about to begin."""
+        """The strategy begins when this returns."""
 
     def end(self) -> None:
         """It has ended."""
@@ -38,14 +38,12 @@ class _Nothing:
 @contextlib.contextmanager
 def traffic(
     dsn: str, load: Load | None, directory: Path, bindirs: Sequence[str], stop: Stop
-) -> Iterator[Traffic]:  # fmt: skip
-    """For the length of a block, and before and after it for as long as the load says. The server
-    does not log its sessions, which would cost more than they do."""
+) -> Iterator[Traffic]:
+    """Its sessions are known by their application name. The server does not log them, which would
+    cost more than they do."""
     if load is None:
         yield _Nothing()
         return
-    quiet = f"{dsn}?options={quote(QUIET, safe='')}"
-    with running(quiet, load, directory, bindirs=bindirs) as found:
-        stop.wait(seconds(load.before))
+    own = own_dsn(dsn, APPLICATION)
+    with running(own, load, directory, bindirs=bindirs, stopped=lambda: stop.said) as found:
         yield found
-        stop.wait(seconds(load.after))

@@ -78,7 +78,7 @@ def judge(
         "duration_ms": spread_of([run["duration_ms"] for run in runs]),
         "locked_ms": spread_of([longest_ms(run["locks"], "writes") for run in runs]),
         "expect": expect,
-        "limits": msgspec.to_builtins(limits),
+        "limits": msgspec.json.decode(msgspec.json.encode(limits)),  # lists, as in JSON
     }
 
 

@@ -43,8 +43,9 @@ def dsn(server: PlainPostgres) -> str:
 def load(request: pytest.FixtureRequest, tmp_path: Path) -> Load:
     (tmp_path / "read.pgbench").write_text(SCRIPT)
     if request.param == "pgbench":
-        return Load(pgbench="read.pgbench", clients=2)
-    return Load(queries=[READ, WRITE], variables={"id": 100}, clients=3)
+        return Load(pgbench="read.pgbench", clients=2, before="700ms", after="500ms")
+    return Load(queries=[READ, WRITE], variables={"id": 100}, clients=3, before="700ms",
+                after="500ms")  # fmt: skip
 
 
 def sessions(dsn: str) -> int:
@@ -70,14 +71,12 @@ def phases(result: LoadResult) -> dict[str, Any]:
 
 def test_a_lock_is_a_stall(dsn: str, load: Load, tmp_path: Path) -> None:
     with running(dsn, load, tmp_path) as traffic:
-        time.sleep(0.7)
         traffic.begin()
         with psycopg.connect(dsn) as conn:
             conn.execute("lock table t")
             time.sleep(0.3)
         time.sleep(0.3)
         traffic.end()
-        time.sleep(0.5)
         assert sessions(dsn) == load.clients
     found = traffic.result()
     told = phases(found)
@@ -108,7 +107,6 @@ def test_it_goes_on_after_errors(dsn: str, load: Load, tmp_path: Path) -> None:
             )
         time.sleep(0.5)
         traffic.end()
-        time.sleep(0.5)
     found = traffic.result()
     assert any("does not exist" in text for text in found["errors"])
     assert phases(found)["during"]["errors"] > 0
@@ -119,7 +117,6 @@ def test_it_goes_on_after_errors(dsn: str, load: Load, tmp_path: Path) -> None:
 def test_it_ends_while_it_waits_for_a_lock(dsn: str, load: Load, tmp_path: Path) -> None:
     with psycopg.connect(dsn) as conn:
         with running(dsn, load, tmp_path) as traffic:
-            time.sleep(0.3)
             traffic.begin()
             conn.execute("lock table t")
             time.sleep(0.3)

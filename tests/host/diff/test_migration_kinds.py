@@ -18,6 +18,7 @@ from cowdb.controller.diff.schema import compare_schemas
 from tests.host.diff import cluster_cases
 from tests.host.diff.batch import is_contained
 from tests.host.diff.cases import ROLES, Case
+from tests.host.diff.conftest import CHOSEN
 from tests.host.diff.migrating import Connection, load, migrate_in_place, planned
 from tests.host.diff.migration_limits import ALONE, NOT_DONE, REFUSED, UNREAL
 from tests.host.diff.reading import scratch_database
@@ -29,7 +30,7 @@ Limit = tuple[str, str, str]
 
 LABELS = [case for case in cluster_cases.SYSTEM if "seclabel" in f"{case.before}{case.alter}"]
 # Two hundred migrations on each: the usual server and the newest.
-ONE_BY_ONE = (15, 18)
+ONE_BY_ONE = (15, 18, CHOSEN)
 
 
 @pytest.fixture(scope="module")

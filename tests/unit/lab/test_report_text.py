@@ -39,7 +39,8 @@ def section(name: str, whole: str = WHOLE) -> str:
             "not compared large objects",
         ]),
         ("The strategies end", [
-            "in the same schema, but not in the same rows (add-column-with-default | add-column-b",
+            "The strategies end in the same schema. Recommendation:",
+            "they do not end in the same rows (add-column-with-default | add-column-b",
             "Recommendation: add-column-backfill is the only one",
             "FAIL in 48.2 s, kept as 20261120-130000-ecommerce-7f3a",
         ]),

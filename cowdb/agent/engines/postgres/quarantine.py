@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from cowdb.agent.beneath import Beneath, Link, links, own
+from cowdb.agent.engines.postgres.modest import modest
 from cowdb.agent.engines.postgres.settings import Settings, carry, parse, render
 from cowdb.agent.storage.protocol import Part
 from cowdb.agent.system import OsUser
@@ -69,6 +70,7 @@ def quarantine(
     branch_settings: Settings,
     keep_preload: Sequence[str],
     owner: OsUser,
+    major: int | None = None,
 ) -> tuple[str, ...]:
     """Make the clone at `tree` fit to start beside the server that it was cloned from.
 
@@ -77,6 +79,7 @@ def quarantine(
     :param parts: where the clone's directories came from, to know links to them by.
     :param settings: the source's effective settings; None to read those in the data directory.
     :param branch_settings: what branches run with in place of their source's.
+    :param major: of Postgres, for a branch, which is to cost little; None keeps a source's size.
     :return: a sentence for each thing taken out, without any setting's value.
     :raises UnsoundError: a link that Postgres writes through leads outside the tree.
     """
@@ -90,7 +93,8 @@ def quarantine(
         found, unread = _settings_inside(beneath, data) if settings is None else (settings, [])
         taken = [*_mend_links(beneath, layout, owner), *_take_out(beneath, data, owner)]
         carried = carry(found, keep_preload)
-        conf = render({**carried.kept, **branch_settings}, _HEADER)
+        sized = modest(carried.kept, major) if major else {}
+        conf = render({**carried.kept, **sized, **branch_settings}, _HEADER)
         beneath.write_text(data / CONF, conf, owner, 0o600)
         # last: until then a repeated run still finds in it what the regenerated file lacks
         beneath.write_text(data / AUTO_CONF, "", owner, 0o600)

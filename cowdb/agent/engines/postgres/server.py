@@ -13,7 +13,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +54,7 @@ class Launch:
     """Everything that a start needs.
 
     :param settings: forced on the command line, above every file and ALTER SYSTEM.
+    :param enter: given the pid before the program starts: puts it into its control group.
     """
 
     datadir: Path
@@ -64,6 +65,7 @@ class Launch:
     binaries: Binaries
     superuser: str
     settings: Mapping[str, str]
+    enter: Callable[[int], None] | None = None
 
 
 def command(launch: Launch) -> list[str]:
@@ -98,7 +100,10 @@ def start(launch: Launch, children: Children, timeout: float) -> Process:
             _clear_crash(launch)
         # The data directory's parent is root's, so the path up to here cannot have been planted.
         watch.add_watch(str(launch.datadir), inotify_simple.flags.MODIFY)
-        child = spawn(command(launch), user=launch.user, stdout=log, stderr=log, cwd=launch.datadir)
+        child = spawn(
+            command(launch), user=launch.user, stdout=log, stderr=log, cwd=launch.datadir,
+            first=launch.enter,
+        )  # fmt: skip
         process = children.add(child)
         try:
             _await_ready(launch, process, watch, timeout)
@@ -129,9 +134,14 @@ def explained(message: str, said: str) -> CowdbError:
     """The error for a server that failed, with the last lines of its log: that is where a full
     disk shows."""
     text = f"{message}; its log ends:\n{said}" if said else message
-    for code in (errno.ENOSPC, errno.EDQUOT):
-        if os.strerror(code) in text:
-            return PoolFullError(text, hint="remove branches or snapshots, or enlarge the pool")
+    if os.strerror(errno.EDQUOT) in text:
+        return PoolFullError(
+            text,
+            hint="its disk limit, or a quota on the pool, is used up (cowdb branch show NAME); "
+            "cowdb branch reset takes it back to its snapshot",
+        )
+    if os.strerror(errno.ENOSPC) in text:
+        return PoolFullError(text, hint="remove branches or snapshots, or enlarge the pool")
     return ServerError(
         text, hint="mend what its log names; cowdb branch reset takes a branch back to its snapshot"
     )
@@ -203,6 +213,8 @@ def _await_answer(launch: Launch, process: Process, timeout: float) -> None:
 def find(datadir: Path) -> Process | None:
     """The server that runs on a data directory right now: by its lock file and because it works
     in that directory, since a pid in a copied or stale file may be anybody's."""
+    if not os.path.lexists(datadir / "postmaster.pid"):  # most of those that do not run
+        return None
     found = read_pid_file(datadir)
     if found is None:
         return None

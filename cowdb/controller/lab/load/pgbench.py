@@ -20,14 +20,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from cowdb.controller import programs
 from cowdb.controller.lab.load.clients import APPLICATION, connect, message
 from cowdb.controller.lab.load.recorder import Recorder
-from cowdb.controller.lab.probe.instruments import QUIET
 from cowdb.errors import CommandError, InvalidError
 
 _LONGEST = 7 * 24 * 3600  # seconds
+_START = 10.0  # seconds
 _PAUSE = 0.1  # seconds before another start
 _PATIENCE = 1.0  # seconds for a transaction to end
 _ERRORS = (
@@ -76,6 +77,20 @@ class Pgbench:
                                hint="it is tried once before the strategy begins")  # fmt: skip
         for thread in self._threads:
             thread.start()
+        self._await_sessions()
+
+    def _await_sessions(self) -> None:
+        """The programs need a moment to start, which is no time without answers."""
+        until = time.monotonic() + _START
+        with contextlib.closing(connect(self._dsn)) as connection:
+            while time.monotonic() < until:
+                row = connection.execute(
+                    "select count(*) from pg_stat_activity where application_name = %s "
+                    "and pid <> pg_backend_pid() and query <> ''", [APPLICATION],
+                ).fetchone()  # fmt: skip
+                if row is not None and row[0] >= self._number:
+                    return
+                time.sleep(0.02)
 
     def stop(self) -> None:
         """Returns when every process and its session have gone, and the logs are read."""
@@ -139,9 +154,14 @@ class Pgbench:
             self._stop.wait(_PAUSE)
 
     def _environment(self) -> dict[str, str]:
-        own = {"PGAPPNAME": APPLICATION, "LC_ALL": "C", "PGOPTIONS": QUIET,
-               "PATH": os.environ.get("PATH", "")}  # fmt: skip
-        return programs.environment(self._dsn) | own
+        """The password travels here; what leads elsewhere in the caller's does not."""
+        parts = {name: str(value) for name, value in conninfo_to_dict(self._dsn).items()}
+        own = {f"PG{'DATABASE' if name == 'dbname' else name.upper()}": parts[name]
+               for name in ("host", "port", "user", "password", "dbname", "options")
+               if name in parts}  # fmt: skip
+        inherited = {name: value for name, value in os.environ.items()
+                     if not name.startswith("PG")}  # fmt: skip
+        return inherited | own | {"PGAPPNAME": APPLICATION, "LC_ALL": "C"}
 
 
 def errors(lines: Iterable[str]) -> Iterator[str]:

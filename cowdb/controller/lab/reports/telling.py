@@ -58,7 +58,8 @@ def setting(report: LabReport) -> str:
 
 
 def ends(report: LabReport) -> str:
-    """Whether the strategies end alike; empty where nothing is known."""
+    """Whether the strategies end alike; empty where nothing is known. What the recommendation
+    says already is not said again."""
     found = report["ends"]
     known = [(name, same) for name, same in (("schema", found["schema"]), ("rows", found["rows"]))
              if same is not None]  # fmt: skip
@@ -69,10 +70,10 @@ def ends(report: LabReport) -> str:
     told = []
     if alike:
         told.append(f"in the same {' and the same '.join(alike)}")
-    if unlike:
+    if unlike and "do not end in the same" not in report["recommendation"]["sentence"]:
         groups = " | ".join(", ".join(group) for group in found["groups"])
         told.append(f"not in the same {' or '.join(unlike)}" + (f" ({groups})" if groups else ""))
-    return f"The strategies end {', but '.join(told)}."
+    return f"The strategies end {', but '.join(told)}." if told else ""
 
 
 def facts(result: StrategyResult) -> list[Fact]:
