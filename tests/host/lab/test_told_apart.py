@@ -172,7 +172,7 @@ def test_locks_of_a_transaction_last_to_its_commit(runs: dict[str, Any]) -> None
     assert lock["statement"] == alter["number"]
     end = commit["at_ms"] + commit["duration_ms"]
     assert lock["at_ms"] + lock["held_ms"] == pytest.approx(end, abs=5)
-    assert lock["held_ms"] > 300 and lock["exact"] is True
+    assert lock["held_ms"] > 300
 
 
 def test_a_lock_of_a_millisecond_is_seen(runs: dict[str, Any]) -> None:
