@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.agenthost import COWDB, AgentHost
+from tests.agenthost import COWDB, AgentHost, agent_host
 from tests.host.lab import labfile
 from tests.host.usecase import background, eventually, raw
 
@@ -276,3 +276,13 @@ def test_the_log_of_somebody_else_s_branch(host: AgentHost) -> None:
     finally:
         host.config.socket.chmod(0o660)
     assert done.stdout.startswith("403") and "belongs to" in done.stdout
+
+
+def test_without_an_agent() -> None:
+    """Root's own commands serve themselves, one at a time."""
+    with agent_host("btrfs", agent=False) as host:
+        labfile.shop(host)
+        path = labfile.write(host, [GOOD, {"name": "also", "sql": "add.sql"}], FILES, parallel=2)
+        assert labfile.report(host, path)["verdict"] == "pass"
+        assert _branches(host) == []
+        host.wipe()
