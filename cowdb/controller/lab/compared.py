@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from cowdb.controller.branching import Connect
 from cowdb.controller.diff.branchhost import BranchHost
@@ -48,25 +50,62 @@ def same_rows(report: Report) -> bool:
     return alike and (report["identical"] or bool(report["schema"]))
 
 
-def ends(connect: Connect, sides: Sequence[tuple[str, Side]]) -> Ends:
-    """:param sides: by the name of the strategy, whose branches have to be there."""
-    if len(sides) < 2:
-        return {"schema": None, "rows": None, "groups": [[name] for name, _ in sides]}
-    groups: list[list[tuple[str, Side]]] = []
-    schema = rows = True
-    for name, side in sides:
+@dataclass(frozen=True)
+class End:
+    """Where one strategy came to.
+
+    :param side: its branch, which has to be there.
+    :param difference: against the checkpoint."""
+
+    name: str
+    side: Side
+    difference: Report
+
+
+def ends(connect: Connect, found: Sequence[End]) -> Ends:
+    """Databases that are the same differ from the checkpoint in the same way: so only those that
+    seem to are compared with each other."""
+    if len(found) < 2:
+        return {"schema": None, "rows": None, "groups": [[end.name] for end in found]}
+    groups: list[list[End]] = []
+    schema = len({_schema_key(end) for end in found}) == 1
+    rows = len({_rows_key(end) for end in found}) == 1
+    for end in found:
         for group in groups:
-            report = _two_ends(connect, group[0][1], side)
+            if _rows_key(group[0]) != _rows_key(end):
+                continue
+            if not rows and _schema_key(group[0]) != _schema_key(end):
+                continue
+            report = _two_ends(connect, group[0].side, end.side)
             if same(report):
-                group.append((name, side))
+                group.append(end)
                 break
             schema &= not report["schema"] and not _unread(report)
             rows &= same_rows(report)
         else:
-            groups.append([(name, side)])
-    return {
-        "schema": schema, "rows": rows, "groups": [[name for name, _ in one] for one in groups],
-    }  # fmt: skip
+            groups.append([end])
+    return {"schema": schema, "rows": rows,
+            "groups": [[end.name for end in group] for group in groups]}  # fmt: skip
+
+
+def _schema_key(end: End) -> str:
+    """What its schema differs in from the checkpoint's."""
+    report = end.difference
+    if _unread(report):
+        return end.name
+    return json.dumps([[item["kind"], item["name"], item["change"], item["details"]]
+                       for item in report["schema"]])  # fmt: skip
+
+
+def _rows_key(end: End) -> str:
+    """How many rows differ, and in which columns."""
+    report = end.difference
+    if _unread(report):
+        return end.name
+    tallies = [[item["table"], item["added"], item["removed"], item["changed"], item["columns"]]
+               for item in report["rows"]]  # fmt: skip
+    counts = [[item["table"], item["counts"]] for item in report["counts"]]
+    return json.dumps([tallies, counts], sort_keys=True)
 
 
 def _two_ends(connect: Connect, one: Side, other: Side) -> Report:

@@ -220,8 +220,9 @@ class _LabRun:
 
     def ends(self, results: Sequence[_Result]) -> Ends:
         """Of those that went through and were not rolled back, after their first run."""
-        sides = [
-            (item.strategy.name, item.done[1].side) for item in results
+        found = [
+            compared.End(item.strategy.name, item.done[1].side, item.done[1].run["difference"])
+            for item in results
             if item.strategy.expect is None and item.done[1].run["exit_code"] == 0
         ]  # fmt: skip
-        return compared.ends(self._bench.connect, sides)
+        return compared.ends(self._bench.connect, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -240,10 +241,17 @@ def test_the_log_of_a_branch(host: AgentHost) -> None:
     assert "hello from sql" in host.run("branch", "log", "talk").stdout
     with background(host, "branch", "log", "talk", "--follow") as follower:
         assert follower.stdout is not None
-        os.set_blocking(follower.stdout.fileno(), False)
+        stream = follower.stdout.fileno()
+        os.set_blocking(stream, False)
         host.sql(dsn, "do $$ begin raise log 'hello again'; end $$")
-        said: list[str] = []
-        eventually(lambda: said.append(follower.stdout.read() or "") or "again" in "".join(said))
+        said: list[bytes] = []
+
+        def told() -> bool:
+            with contextlib.suppress(BlockingIOError):
+                said.append(os.read(stream, 65536))
+            return b"hello again" in b"".join(said)
+
+        eventually(told, 60)
         follower.send_signal(signal.SIGINT)
         follower.communicate(timeout=20)
         assert follower.returncode == 0

@@ -16,6 +16,8 @@ from tests.agenthost import AgentHost
 from tests.host.lab import labfile
 from tests.host.lab.labfile import locks
 
+pytestmark = pytest.mark.timeout(900)  # the lab of all of them, beside others
+
 SECRET = "hunter2-very-secret"
 FILES = {
     "constant.sql": "alter table users add column level int default 1;",
