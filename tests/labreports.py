@@ -92,6 +92,7 @@ def a_run(**parts: Any) -> Run:
         "sampling": {"interval_ms": 5.0, "samples": 20, "longest_gap_ms": 8.0, "overhead": 0.01},
         "rewritten": [], "scanned": [], "disk": disk(), "lost": [], "leftovers": [],
         "validations": [], "difference": report(), "same_as_checkpoint": None, "load": None,
+        "notes": [],
     }  # fmt: skip
     return cast(Run, whole | parts)
 

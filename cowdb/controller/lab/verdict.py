@@ -330,10 +330,10 @@ def _load(run: Run, limits: Limits) -> Iterator[_Finding]:
 
 def _notes(run: Run) -> Iterator[_Finding]:
     for item in blocked(run["locks"], "writes"):
-        if item.ms >= _QUEUE_MS and item.relation not in run["rewritten"]:
-            if _read_whole(run, item):
-                yield _Finding("note", "scan", f"{item.relation} was read whole while writes of "
-                               "it were blocked", item.relation)  # fmt: skip
+        own = item.relation not in run["rewritten"] and _read_whole(run, item)
+        if own and item.ms >= _QUEUE_MS:
+            yield _Finding("note", "scan", f"{item.relation} was read whole while writes of it "
+                           "were blocked", item.relation)  # fmt: skip
     rate = run["disk"]["wal_bytes_per_second"]
     if rate > _WAL_PER_SECOND:
         yield _Finding("note", "wal", f"{words.per_second(rate)} of WAL in the busiest second: a "
