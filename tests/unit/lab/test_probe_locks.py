@@ -78,6 +78,16 @@ def test_a_transaction_s_lock_lasts_to_its_end() -> None:
     assert lock["held_ms"] == pytest.approx(300) and lock["statement"] == 2
 
 
+def test_an_event_at_the_end_of_a_long_statement() -> None:
+    """A sample just after its begin does not show the lock yet, and then none is taken."""
+    log = gathered(line(10, 7, "3/1", ALTER), event(500, X),
+                   line(501, 7, "3/1", "LOG:  duration: 491.0 ms"),
+                   line(520, 7, "3/0", "LOG:  disconnection: session time: 0:00"))  # fmt: skip
+    (lock,) = merged(log, seen((15, []), (505, [held(7, X)])))
+    assert (lock["at_ms"], lock["exact"]) == (pytest.approx(15), False)
+    assert lock["held_ms"] >= 485
+
+
 def test_waiting_is_told_from_holding() -> None:
     acquired = line(90, 7, "3/1", f"LOG:  process 7 acquired {X} on relation {USERS} of database 5 "
                     "after 80.000 ms")  # fmt: skip

@@ -50,6 +50,7 @@ QUIET = (
 )
 _PATIENCE = 10.0  # seconds for a reload to be in force
 
+# SECURITY DEFINER: a role that a migration sets may have no right to this schema.
 _FUNCTIONS = f"""
 CREATE SCHEMA {SCHEMA};
 CREATE FUNCTION {SCHEMA}.scans() RETURNS json LANGUAGE sql
@@ -59,14 +60,14 @@ SET search_path = pg_catalog AS $body$
     FROM pg_class c WHERE c.relkind IN ('r', 'm') AND c.oid >= 16384
         AND pg_stat_get_xact_numscans(c.oid) > 0
 $body$;
-CREATE FUNCTION {SCHEMA}.begins() RETURNS event_trigger LANGUAGE plpgsql
+CREATE FUNCTION {SCHEMA}.begins() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog SET client_min_messages = error AS $body$
 BEGIN
     RAISE LOG '{MARK}%', json_build_object('scans_before', {SCHEMA}.scans());
 EXCEPTION WHEN OTHERS THEN
     RAISE LOG '{MARK}%', json_build_object('failed', SQLERRM);
 END $body$;
-CREATE FUNCTION {SCHEMA}.ended() RETURNS event_trigger LANGUAGE plpgsql
+CREATE FUNCTION {SCHEMA}.ended() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog SET client_min_messages = error AS $body$
 BEGIN
     RAISE LOG '{MARK}%', (
@@ -78,7 +79,7 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
     RAISE LOG '{MARK}%', json_build_object('failed', SQLERRM);
 END $body$;
-CREATE FUNCTION {SCHEMA}.rewrites() RETURNS event_trigger LANGUAGE plpgsql
+CREATE FUNCTION {SCHEMA}.rewrites() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog SET client_min_messages = error AS $body$
 BEGIN
     RAISE LOG '{MARK}%', json_build_object(
@@ -135,7 +136,8 @@ def logging(dsn: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with connected(dsn) as db:
+        # A database that the strategy has dropped, or a server that it has stopped, is past this.
+        with contextlib.suppress(psycopg.OperationalError), connected(dsn) as db:
             for name in wanted:
                 _set(db, name, before.get(name))
             db.execute("SELECT pg_reload_conf()")

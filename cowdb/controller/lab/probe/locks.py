@@ -58,12 +58,14 @@ class Relation:
 class _Evidence:
     """Of one lock, in seconds since the epoch.
 
-    :param missing: the last moment before `first` at which it was seen not to be held."""
+    :param missing: the last moment before `first` at which it was seen not to be held.
+    :param ran: the statement in which an event says that it is held, and when `event` says so."""
 
     first: float
     last: float
     missing: float = 0.0
     ran: Ran | None = None
+    event: float | None = None
     asked: float | None = None
     got: float | None = None
 
@@ -129,8 +131,8 @@ def _evidence(gathered: Gathered, seen: Sightings) -> dict[HoldKey, _Evidence]:
     for event in gathered.held:
         key = (event.pid, event.vxid, event.relation, event.mode)
         item = found.setdefault(key, _Evidence(event.at, event.at))
-        if item.ran is None or event.at <= item.first:
-            item.ran = event.ran
+        if item.event is None or event.at < item.event:
+            item.ran, item.event = event.ran, event.at
         item.first, item.missing = min(item.first, event.at), min(item.missing, event.at)
         item.last = max(item.last, event.at)
     for (pid, vxid, oid, mode, since), wait in seen.waiting.items():
@@ -185,6 +187,9 @@ def _got(
         by = possible[0]
     if by is not None and item.missing <= by.began + _SLACK:
         return by, min(by.began, item.first), True
+    if by is not None and item.event is not None and item.event <= item.first:
+        # An event tells at the end what may have been held all the while.
+        return by, max(by.began, item.missing), False
     return by, item.first, False
 
 

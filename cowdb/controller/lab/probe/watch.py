@@ -22,6 +22,7 @@ from cowdb.controller.lab.probe.facts import Facts
 from cowdb.controller.lab.probe.instruments import connected
 from cowdb.controller.lab.probe.log import Entry
 from cowdb.controller.lab.probe.sampler import Sampler
+from cowdb.errors import ServerError
 
 LOAD = "cowdb load"
 OTHERS = ("cowdb ",)
@@ -55,7 +56,7 @@ def watching(connect: Connect, branch: str, dsn: str) -> Iterator[Seen]:
     """For the length of a block; `after` and `gathered` are there when it is over.
 
     :raises ServerError: the branch cannot be watched."""
-    with instruments.logging(dsn):
+    with _explained(branch), instruments.logging(dsn):
         offset = logs.size(connect, branch)
         try:
             with connected(dsn) as db:
@@ -82,6 +83,15 @@ def watching(connect: Connect, branch: str, dsn: str) -> Iterator[Seen]:
     seen.notes += dict.fromkeys(seen.gathered.failures)
     if sampler.failure:
         seen.notes.append(f"locks were not sampled to the end: {sampler.failure}")
+
+
+@contextlib.contextmanager
+def _explained(branch: str) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ServerError(f"branch {branch!r} cannot be watched: {said}") from error
 
 
 def taken(connect: Connect, branch: str) -> int | None:
