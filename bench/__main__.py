@@ -3,6 +3,7 @@
     RESULTS/<scenario>.json       machine, parameters, raw samples, summary, claims
     RESULTS/<scenario>-<part>.json  where a scenario is run part by part, and told from all of them
     DOCS/<scenario>.md .svg .png  made from that JSON alone (`--report-only` makes them again)
+    DOCS/../benchmarks.md         the headlines of all scenarios (`report` makes it again)
 
 Everything that a run makes is removed, also after Ctrl-C or SIGTERM. Exit status: 0 every claim
 held, 3 one did not, 1 the run failed, 130 interrupted.
@@ -20,11 +21,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from bench import chart
-from bench.record import Results, merged
+from bench import chart, gather
+from bench.record import Results
 from bench.scenarios import Say, Scenario, find
 
 HERE = Path(__file__).resolve().parent
+RESULTS, DOCS = HERE / "results", HERE.parent / "docs/bench"
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -41,22 +43,28 @@ def parser(scenarios: dict[str, Scenario]) -> argparse.ArgumentParser:
                              help="make page and picture from the JSON that is there")  # fmt: skip
         command.add_argument("--json-only", action="store_true",
                              help="keep the JSON, and tell nothing")  # fmt: skip
-        command.add_argument("--results", type=Path, default=HERE / "results", metavar="DIR")
+        command.add_argument("--results", type=Path, default=RESULTS, metavar="DIR")
         command.add_argument("--docs", type=Path, metavar="DIR",
                              help="default docs/bench; with --quick nowhere")  # fmt: skip
         command.set_defaults(part=None)
         scenario.add_options(command)
+    report = commands.add_parser("report", help="make docs/benchmarks.md from all JSON again")
+    report.add_argument("--results", type=Path, default=RESULTS, metavar="DIR")
+    report.add_argument("--docs", type=Path, default=DOCS, metavar="DIR")
     return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     scenarios = find()
     options = parser(scenarios).parse_args(arguments)
+    if options.scenario == "report":
+        print(gather.write(scenarios, options.results, options.docs))
+        return 0
     scenario = scenarios[options.scenario]
     suffix = "-quick.json" if options.quick else ".json"
     stem = f"{options.scenario}-{options.part}" if options.part else options.scenario
     kept = options.results / f"{stem}{suffix}"
-    docs = options.docs or (None if options.quick else HERE.parent / "docs/bench")
+    docs = options.docs or (None if options.quick else DOCS)
     if options.report_only:
         results: Results = json.loads(kept.read_text())
     else:
@@ -75,8 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json_only:
         return 0
     if options.part:
-        parts = [options.results / f"{options.scenario}-{part}{suffix}" for part in scenario.PARTS]
-        results = merged([json.loads(path.read_text()) for path in parts if path.exists()])
+        results = gather.read(scenario, options.scenario, options.results, suffix) or results
     print(scenario.table(results))
     print(f"\n{kept}")
     if docs is not None:
@@ -85,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(picture)
         (docs / f"{options.scenario}.md").write_text(scenario.page(results))
         print(docs / f"{options.scenario}.md")
+        print(gather.write(scenarios, options.results, docs))
     return 0 if all(claim["holds"] for claim in results["claims"]) or options.quick else 3
 
 

@@ -10,8 +10,10 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import psutil
 
@@ -23,15 +25,19 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def bench_host(size: int) -> Iterator[AgentHost]:
-    """:param size: bytes that the pool may grow to; the loop file is sparse."""
+def bench_host(
+    size: int, *, wipe: bool = True, config: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[AgentHost]:
+    """:param size: bytes that the pool may grow to; the loop file is sparse.
+    :param wipe: take down branch by branch; else by force, which is quicker where there are many.
+    :param config: keys of config.toml that differ."""
     with _signals_restored():
-        with agent_host("btrfs", size=size, reap_interval=1.0) as host:
+        with agent_host("btrfs", size=size, **{"reap_interval": 1.0, **config}) as host:
             try:
                 yield host
             finally:
                 _deaf()
-                _clear(host)
+                _clear(host, wipe)
 
 
 @contextlib.contextmanager
@@ -66,9 +72,10 @@ def _deaf() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _clear(host: AgentHost) -> None:
-    with contextlib.suppress(Exception):  # what it leaves is ended by force
-        host.wipe()
+def _clear(host: AgentHost, wipe: bool) -> None:
+    if wipe:
+        with contextlib.suppress(Exception):  # what it leaves is ended by force
+            host.wipe()
     with contextlib.suppress(Exception):
         host.stop_agent()
     _end_all(host.mountpoint)

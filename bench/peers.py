@@ -20,6 +20,7 @@ from typing import IO
 
 import psycopg
 
+from bench.clock import since
 from bench.host import folder, settle_disk
 
 SETTINGS: Mapping[str, str] = {
@@ -64,7 +65,7 @@ class Server:
     def start(self) -> None:
         """Returns when a connection has been accepted; asks every 2 ms, where pg_ctl waits 100."""
         hba = self.room / "pg_hba.conf"
-        hba.write_text("local all all trust\n")
+        hba.write_text("local all all trust\nlocal replication all trust\n")
         hba.chmod(0o644)
         fixed = {"listen_addresses": "", "unix_socket_directories": str(self.room),
                  "hba_file": str(hba), "port": "5432"}  # fmt: skip
@@ -94,6 +95,13 @@ class Server:
                 raise
             finally:
                 self.process = None
+
+    def kill(self) -> None:
+        """At once, for what is thrown away; harmless when it is down."""
+        if self.process is not None:
+            self.process.send_signal(3)
+            self.process.wait(_PATIENCE)
+            self.process = None
 
     def connect(self, database: str) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(host=str(self.room), port=5432, user="postgres", dbname=database,
@@ -137,7 +145,7 @@ def staged(
         room = place / "room"
         room.mkdir()
         os.chown(room, owner.st_uid, owner.st_gid)
-        _copy_tree(origin, place / "data")
+        copy_tree(origin, place / "data")
         drop_spare_wal(bindir, place / "data")
         server = Server(bindir, place / "data", room)
         try:
@@ -167,17 +175,17 @@ def copy_and_start(stage: Stage) -> float:
     copied = Server(stage.server.bindir, stage.place / "copy", room)
     try:
         begun = time.perf_counter()
-        _copy_tree(stage.server.datadir, copied.datadir)
+        copy_tree(stage.server.datadir, copied.datadir)
         copied.start()
         _ask(copied, stage.database, stage)
-        return _since(begun)
+        return since(begun)
     finally:
         copied.stop()
         shutil.rmtree(copied.datadir, ignore_errors=True)
         shutil.rmtree(room)
 
 
-def _copy_tree(origin: Path, target: Path) -> None:
+def copy_tree(origin: Path, target: Path) -> None:
     subprocess.run(["cp", "-a", "--reflink=never", origin, target], check=True)
 
 
@@ -197,7 +205,7 @@ def _template(stage: Stage, strategy: str) -> float:
         with stage.server.connect("postgres") as db:
             db.execute(f'create database {name} template "{stage.database}" {strategy}'.encode())
         _ask(stage.server, name, stage)
-        return _since(begun)
+        return since(begun)
 
 
 def dump_through_pipe(stage: Stage) -> float:
@@ -215,7 +223,7 @@ def dump_through_pipe(stage: Stage) -> float:
             _succeeded(reader)
             _succeeded(writer)
         _ask(stage.server, name, stage)
-        return _since(begun)
+        return since(begun)
 
 
 def dump_to_files(stage: Stage) -> float:
@@ -231,7 +239,7 @@ def dump_to_files(stage: Stage) -> float:
             restore = stage.server.client("pg_restore", "-j2", "-d", name, str(files))
             _succeeded(stage.server.spawn(restore, cwd=stage.place))
             _ask(stage.server, name, stage)
-            return _since(begun)
+            return since(begun)
     finally:
         shutil.rmtree(files, ignore_errors=True)
 
@@ -269,10 +277,6 @@ def _succeeded(process: subprocess.Popen[bytes]) -> None:
         raise
     if status:
         raise RuntimeError(f"{process.args!r} ended with status {status}")
-
-
-def _since(begun: float) -> float:
-    return (time.perf_counter() - begun) * 1000
 
 
 def major_of(version: str) -> int:

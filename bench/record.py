@@ -61,6 +61,12 @@ class Record:
         for measure, value in measures.items():
             self.samples.setdefault((database, method, measure), []).append(round(value, 3))
 
+    def forget(self, database: str, method: str, prefix: str) -> None:
+        """What a run that was interrupted in the middle of a part has left of it."""
+        for key in list(self.samples):
+            if key[:2] == (database, method) and key[2].startswith(prefix):
+                del self.samples[key]
+
     def series(self) -> list[Series]:
         return [
             {"database": key[0], "method": key[1], "measure": key[2], "ms": values}
@@ -69,7 +75,7 @@ class Record:
 
 
 def summary(samples: list[Series]) -> list[dict[str, Any]]:
-    """One row for each series: n, median, p95, min, max."""
+    """One row for each series: n, median, p95, p99, min, max."""
     rows = []
     for item in samples:
         found = summarise(item["ms"])
@@ -78,12 +84,23 @@ def summary(samples: list[Series]) -> list[dict[str, Any]]:
     return rows
 
 
+def values(samples: list[Series], database: str, method: str, measure: str) -> list[float]:
+    """One series; empty when it was not measured."""
+    wanted = (database, method, measure)
+    found = (item["ms"] for item in samples
+             if (item["database"], item["method"], item["measure"]) == wanted)  # fmt: skip
+    return next(found, [])
+
+
+def claim(said: str, value: float, bar: float, holds: bool, details: str) -> Claim:
+    return {"claim": said, "holds": holds, "value": round(value, 2), "bar": bar,
+            "details": details}  # fmt: skip
+
+
 def look_up(results: Results, database: str, method: str, measure: str) -> Summary | None:
     """The summary of one series; None when it was not measured."""
-    for item in results["samples"]:
-        if (item["database"], item["method"], item["measure"]) == (database, method, measure):
-            return summarise(item["ms"])
-    return None
+    found = values(results["samples"], database, method, measure)
+    return summarise(found) if found else None
 
 
 def merged(parts: Sequence[Results]) -> Results:

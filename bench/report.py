@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from textwrap import fill
 from typing import Any
 
@@ -40,6 +41,10 @@ def bullet(text: str) -> str:
                 break_long_words=False, break_on_hyphens=False)  # fmt: skip
 
 
+def bullets(texts: Iterable[str]) -> str:
+    return "\n".join(bullet(text) for text in texts)
+
+
 def machine_line(machine: dict[str, Any]) -> str:
     """One line under a picture."""
     memory = machine["memory_bytes"] / 2**30
@@ -59,6 +64,10 @@ def machine_table(results: Results) -> str:
     machine["git_commit"] = f"`{machine['git_commit']}`{dirty}"
     rows = [{"": name.replace("_", " "), "value": value} for name, value in machine.items()]
     return markdown_table(rows)
+
+
+def settings_text(settings: dict[str, str]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in settings.items())
 
 
 def busy_note(machine: dict[str, Any]) -> str:

@@ -24,11 +24,28 @@ def percentile(values: Sequence[float], q: float) -> float:
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
+def growth(values: Sequence[float]) -> float | None:
+    """The median of the last tenth over that of the first; None for less than ten samples."""
+    tenth = len(values) // 10
+    return median(values[-tenth:]) / median(values[:tenth]) if tenth else None
+
+
+def medians_along(values: Sequence[float], parts: int) -> list[tuple[float, float]]:
+    """(place, median) of each of so many equal parts of a series, in their order."""
+    found = []
+    for part in range(parts):
+        low, high = (len(values) * end // parts for end in (part, part + 1))
+        if high > low:
+            found.append(((low + high) / 2, median(values[low:high])))
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     n: int
     median: float
     p95: float
+    p99: float
     min: float
     max: float
 
@@ -37,7 +54,8 @@ class Summary:
 
 
 def summarise(values: Sequence[float]) -> Summary:
-    return Summary(len(values), median(values), percentile(values, 95), min(values), max(values))
+    return Summary(len(values), median(values), percentile(values, 95), percentile(values, 99),
+                   min(values), max(values))  # fmt: skip
 
 
 def ratio_of_medians(

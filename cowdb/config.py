@@ -7,7 +7,6 @@ Read from the TOML file that COWDB_CONFIG names, else /etc/cowdb/config.toml, el
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -52,6 +51,14 @@ class Config:
     """Seconds a server may take to answer its first query, recovery not counted."""
     reap_interval: float = 1.0
     """Seconds between two looks for expired branches."""
+    auto_spares: int = 2
+    """Spares that a snapshot gets by itself; 0 for none."""
+    auto_spares_snapshots: int = 2
+    """How many snapshots get some: those that branches were made of most recently."""
+    auto_spares_seconds: float = 600.0
+    """For how long after the latest branch of it a snapshot counts as in use."""
+    spares_memory: int = 0
+    """Bytes that all spares together may take; 0 for 1/32 of the host's memory."""
     branches_per_user: int = 1000
     """How many branches a user other than root may have; 0 is any number. The default leaves half
     of the ports to others."""
@@ -110,13 +117,17 @@ def _value(key: str, value: object) -> object:
         if not isinstance(value, dict):
             raise InvalidError("config key 'branch_settings' must be a table")
         return {**BRANCH_SETTINGS, **{str(name): str(item) for name, item in value.items()}}
-    if key in {"start_timeout", "reap_interval"}:
+    if key in {"start_timeout", "reap_interval", "auto_spares_seconds"}:
         if not isinstance(value, int | float) or value <= 0:
             raise InvalidError(f"config key {key!r} must be a number of seconds above 0")
         return float(value)
-    if key in {"min_free_bytes", "branches_per_user"}:
+    if key in {"min_free_bytes", "spares_memory", "branches_per_user"}:
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise InvalidError(f"config key {key!r} must be a whole number, not below 0")
+        return value
+    if key in {"auto_spares", "auto_spares_snapshots"}:
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 100:
+            raise InvalidError(f"config key {key!r} must be a number from 0 to 100")
         return value
     if key in {"branch_memory", "branch_disk"}:
         try:
@@ -144,6 +155,8 @@ def load(path: Path | None = None) -> Config:
         return Config()
     except PermissionError:
         raise InvalidError(f"config file {target} cannot be read by this user") from None
+    import tomllib  # 4 ms that a host without the file does not pay
+
     try:
         return parse(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

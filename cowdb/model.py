@@ -12,6 +12,9 @@ from typing import Literal
 
 from cowdb.wire import Mode, SourceKind
 
+NOBODY = -1
+"""The owner of what belongs to no OS user."""
+
 Wanted = Literal["running", "stopped"]
 Lifecycle = Literal["creating", "loading", "ready", "resetting", "deleting"]
 
@@ -114,7 +117,9 @@ class SnapshotRecord:
     :param origin: the volume that it is a snapshot of; empty for an attached source's.
     :param settled: id of the settled volume, once there is one.
     :param removed: the reference that it had until it was removed while branches came from it; such
-        a record is implicit, has no volume, and goes with the last of those. Else empty."""
+        a record is implicit, has no volume, and goes with the last of those. Else empty.
+    :param spares: how many spares it is to have; None leaves that to the agent.
+    :param branched_at: when a branch was last made of it."""
 
     id: str
     name: str
@@ -138,6 +143,8 @@ class SnapshotRecord:
     origin: str = ""
     settled: str | None = None
     removed: str = ""
+    spares: int | None = None
+    branched_at: datetime | None = None
     quarantined: tuple[str, ...] = ()
     owner_uid: int
     created_at: datetime
@@ -148,7 +155,9 @@ class SnapshotRecord:
 class BranchRecord:
     """:param base: the frozen volume that its own was cloned from: the snapshot's, or its
         settled one.
-    :param hidden: made by cowdb for itself (one side of a diff); not listed."""
+    :param hidden: made by cowdb for itself (one side of a diff); not listed.
+    :param spare: made before anybody asked for it. Until somebody does, it is nobody's: it has no
+        name that could be found, and is kept apart from the branches."""
 
     id: str
     name: str
@@ -161,5 +170,6 @@ class BranchRecord:
     expires_at: datetime | None = None
     protected: bool = False
     hidden: bool = False
+    spare: bool = False
     quarantined: tuple[str, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)

@@ -41,6 +41,23 @@ class SourceInfo(TypedDict):
     timings_ms: dict[str, float]
 
 
+class SparesInfo(TypedDict):
+    """Servers that were started before anybody asked for a branch."""
+
+    wanted: int
+    ready: int
+    automatic: bool
+    """Nobody said how many; the agent gives some to what is in use."""
+
+
+class SparesStatus(TypedDict):
+    wanted: int
+    ready: int
+    memory_bytes: int
+    """What they cost the host, as one of each snapshot was measured."""
+    memory_limit_bytes: int
+
+
 class SnapshotInfo(TypedDict):
     ref: str
     mode: Mode
@@ -57,6 +74,7 @@ class SnapshotInfo(TypedDict):
     consistency: Literal["crash-consistent", "clean", "backup"]
     """What a first start of a clone has to do: replay as after a crash, nothing, or replay to
     the end of a base backup."""
+    spares: SparesInfo
     timings_ms: dict[str, float]
 
 
@@ -102,6 +120,8 @@ class BranchInfo(TypedDict):
     limits: LimitsInfo
     quarantined: list[str]
     """What was taken out of the copy before it started, for people to read."""
+    spare: bool
+    """It was ready before it was asked for."""
     timings_ms: dict[str, float]
 
 
@@ -208,7 +228,9 @@ class StatusInfo(TypedDict):
     sources: int
     snapshots: int
     branches: dict[str, int]
+    spares: SparesStatus
     ports: dict[str, int]
+    """`used` counts those of spares, too."""
     postgres: list[str]
     limits: CapacityInfo
 

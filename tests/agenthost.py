@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -92,6 +93,7 @@ class AgentHost:
             "ports": list(self.ports),
             "bindirs": ["/usr/lib/postgresql/*/bin"],  # the other majors: see test_majors
             "reap_interval": 0.1,
+            "auto_spares": 0,  # tests count servers
             **values,
         }
         text = "".join(f"{name} = {_toml(value)}\n" for name, value in lines.items())
@@ -108,9 +110,8 @@ class AgentHost:
             time.sleep(0.02)
 
     def _answers(self) -> bool:
-        from cowdb.controller.connect import _listens
-
-        return _listens(self.config)
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.config.socket)) == 0
 
     def stop_agent(self, number: signal.Signals = signal.SIGTERM) -> None:
         if self.daemon is not None:
@@ -256,19 +257,23 @@ _next_port = 21000 + os.getpid() % 400 * 20
 
 
 @contextlib.contextmanager
-def agent_host(filesystem: str = "btrfs", *, size: int = 2048 * MIB, agent: bool = True,
-               ports: int = 200, **config: object) -> Iterator[AgentHost]:  # fmt: skip
+def agent_host(
+    filesystem: str = "btrfs", *, size: int = 2048 * MIB, agent: bool = True,
+    ports: int | tuple[int, int] = 200, **config: object,
+) -> Iterator[AgentHost]:  # fmt: skip
     """:param filesystem: "btrfs", "xfs" (the reflink driver) or "zfs".
     :param agent: run the daemon; else commands serve themselves in process.
+    :param ports: how many, or the first and the last one.
     :param config: keys of config.toml that differ."""
     global _next_port
-    first, _next_port = _next_port, _next_port + ports
+    if isinstance(ports, int):
+        ports, _next_port = (_next_port, _next_port + ports - 1), _next_port + ports
     base = Path(tempfile.mkdtemp(prefix="cowdb-host-", dir="/var/tmp"))
     base.chmod(0o755)
     try:
         with mounted(filesystem, size) as mountpoint:
             zpool = zpool_of(mountpoint) if filesystem == "zfs" else ""
-            host = AgentHost(base, mountpoint, (first, first + ports - 1), zpool)
+            host = AgentHost(base, mountpoint, ports, zpool)
             try:
                 host.configure(**config)
                 if agent:

@@ -40,11 +40,11 @@ def lock(held: float, mode: str = "AccessExclusiveLock", *, at: float = 5, waite
 
 def statement(number: int, text: str, duration: float = 5, *, at: float = 5,
               rewrote: tuple[str, ...] = (), error: str | None = None, file: str | None = "v2.sql",
-              wal: int | None = 8192) -> Statement:  # fmt: skip
+              wal: int | None = 8192, scanned: tuple[str, ...] = ()) -> Statement:  # fmt: skip
     return {
         "number": number, "text": text, "file": file, "line": None if file is None else number * 2,
         "at_ms": at, "duration_ms": duration, "exact": True, "waited_ms": 0, "wal_bytes": wal,
-        "rewrote": list(rewrote), "scanned": [], "error": error,
+        "rewrote": list(rewrote), "scanned": list(scanned), "error": error,
     }  # fmt: skip
 
 
@@ -92,6 +92,7 @@ def a_run(**parts: Any) -> Run:
         "sampling": {"interval_ms": 5.0, "samples": 20, "longest_gap_ms": 8.0, "overhead": 0.01},
         "rewritten": [], "scanned": [], "disk": disk(), "lost": [], "leftovers": [],
         "validations": [], "difference": report(), "same_as_checkpoint": None, "load": None,
+        "notes": [],
     }  # fmt: skip
     return cast(Run, whole | parts)
 
@@ -176,7 +177,7 @@ def whole_report() -> LabReport:
             statement(3, "UPDATE users SET premium_level = 'standard' WHERE id > 500000", 4200,
                       at=4320, file="v2-strategy-b.sql", wal=255 * MIB),
             statement(4, "ALTER TABLE users ALTER COLUMN premium_level SET NOT NULL", 240, at=8600,
-                      file="v2-strategy-b.sql"),
+                      file="v2-strategy-b.sql", scanned=(USERS,)),
         ],
         locks=[lock(3.4, at=4, statement=1), lock(243, at=8640, waited=12, statement=4)],
         locked=[{"relation": USERS, "mode": "AccessExclusiveLock", "blocks": "reads",

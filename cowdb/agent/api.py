@@ -30,6 +30,7 @@ from cowdb.agent.service.logs import Logs
 from cowdb.agent.service.rebuild import Rebuild
 from cowdb.agent.service.snapshots import Snapshots
 from cowdb.agent.service.sources import Sources
+from cowdb.agent.service.spares import Spares
 from cowdb.errors import CowdbError, InvalidError, NotFoundError
 from cowdb.wire import (
     AncestorInfo,
@@ -56,11 +57,12 @@ class Api:
         self._context, self._audit, self._kind = context, audit, kind
         self.snapshots = Snapshots(context)
         self.sources = Sources(context)
-        self.branches = Branches(context, self.snapshots)
+        self.spares = Spares(context, lambda *place: self.branches.ordinary(*place))
+        self.branches = Branches(context, self.snapshots, self.spares)
         self.logs = Logs(context)
         self.pools = HostPools(context)
         self.clearance = Clearance(context, self.branches, self.snapshots, self.sources)
-        self.doctor = Doctor(context)
+        self.doctor = Doctor(context, self.spares)
         self.changes = Changes(context)
         self.ancestry = Ancestry(context)
         self.rebuild = Rebuild(context)
@@ -138,6 +140,9 @@ class Api:
                       call.names[0], call.caller, call.report, promote=call.promote),
                   planned=True,
                   switches={"promote": "branches of it stay, and cannot be reset any more"}),
+            Route("POST", "/snapshots/{ref}/warm", "Say how many spares a snapshot is to have",
+                  requests.WarmSnapshot, SnapshotInfo,
+                  lambda call: self.spares.warm(call.names[0], call.body, call.caller)),
             Route("POST", "/snapshots/{ref}/protect", "Protect a snapshot, or no longer",
                   requests.Protect, SnapshotInfo,
                   lambda call: snapshots.protect(
@@ -226,6 +231,7 @@ class Api:
             "sources": sources,
             "snapshots": snapshots,
             "branches": self.branches.states(),
+            "spares": self.spares.status(),
             "ports": {"first": first, "last": last, "used": ports},
             "postgres": [item.version for _, item in sorted(found.items())],
             "limits": views.capacity_info(self._context.host),

@@ -1,4 +1,5 @@
-"""Work that nobody waits for (settling snapshots), one task after the other."""
+"""Work that nobody waits for (settling snapshots, marks of taken spares), one task after the
+other."""
 
 from __future__ import annotations
 
@@ -13,10 +14,11 @@ Task = Callable[[], None]
 
 
 class Background:
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="background", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -24,9 +26,12 @@ class Background:
     def put(self, task: Task) -> None:
         self._tasks.put(task)
 
-    def stop(self) -> None:
-        """End after the task at work; those that wait are found again at the next start."""
-        self._ended.set()
+    def stop(self, *, drain: bool = False) -> None:
+        """End after the task at work; those that wait are found again at the next start.
+
+        :param drain: they are done first."""
+        if not drain:
+            self._ended.set()
         self._tasks.put(None)
         self._thread.join()
 

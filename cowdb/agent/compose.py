@@ -21,6 +21,7 @@ from cowdb.agent.api import Api
 from cowdb.agent.audit import Audit
 from cowdb.agent.background import Background
 from cowdb.agent.host import Host
+from cowdb.agent.keeper import Keeper
 from cowdb.agent.operations import Claims, Operations
 from cowdb.agent.policy import Caller
 from cowdb.agent.pools import Pools
@@ -82,7 +83,8 @@ def agent(config: Config, kind: Kind) -> Iterator[Api]:
 
 def _running(config: Config, kind: Kind) -> Iterator[Api]:
     store, audit = Store(config.store), Audit(config.log_dir / "audit.jsonl")
-    pools, children, background = Pools(store, config.min_free_bytes), Children(), Background()
+    pools, children = Pools(store, config.min_free_bytes), Children()
+    background, finishing = Background("background"), Background("finishing")
     host = Host(
         config=config,
         pool=pools.get,
@@ -99,13 +101,19 @@ def _running(config: Config, kind: Kind) -> Iterator[Api]:
         claims=Claims(),
         now=lambda: datetime.now(UTC),
         in_background=background.put if kind == "daemon" else lambda task: task(),
+        soon=finishing.put if kind == "daemon" else lambda task: task(),
     )
     api = Api(context, audit, kind)
     rounds = (api.branches.expire, api.sources.expire_loaders, children.reap)
     reaper = Reaper(rounds, config.reap_interval)
+    keeper = Keeper(api.spares.tidy, api.spares.refill, context.spares_due,
+                    lambda: context.operations.busy)  # fmt: skip
     try:
         recover.recover(context)
+        api.spares.tidy()
         if kind == "daemon":
+            finishing.start()
+            keeper.start()
             background.start()
             background.put(api.snapshots.settle_all)
             reaper.start()
@@ -116,7 +124,9 @@ def _running(config: Config, kind: Kind) -> Iterator[Api]:
     finally:
         if kind == "daemon":
             reaper.stop()
+            keeper.stop()
             background.stop()
+            finishing.stop(drain=True)
         children.release()
         audit.close()
         store.close()

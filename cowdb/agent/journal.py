@@ -49,16 +49,19 @@ _COLUMNS = "id, kind, target, subject, caller, state, plan, started_at, finished
 
 
 def begin(
-    tx: Transaction, kind: str, target: str, subject: str, caller: str, plan: Plan, now: datetime
-) -> Operation:
-    """Write the intent, inside the transaction that changes the records."""
+    tx: Transaction, kind: str, target: str, subject: str, caller: str, plan: Plan, now: datetime,
+    state: State = "running",
+) -> Operation:  # fmt: skip
+    """Write the intent, inside the transaction that changes the records.
+
+    :param state: "committed" where the plan has no steps, so that nothing is left to go wrong."""
     operation = Operation(
-        f"op-{secrets.token_hex(5)}", kind, target, subject, caller, "running", plan, now
+        f"op-{secrets.token_hex(5)}", kind, target, subject, caller, state, plan, now
     )
     tx.db.execute(
         f"insert into operations ({_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, null, null)",
         (
-            operation.id, kind, target, subject, caller, "running",
+            operation.id, kind, target, subject, caller, state,
             msgspec.json.encode(plan).decode(), now.isoformat(),
         ),
     )  # fmt: skip
@@ -78,6 +81,15 @@ def mark(tx: Transaction, operation: Operation, state: State, error: str | None 
             "(select max(rowid) from operations) - ?",
             (KEEP,),
         )
+
+
+def close(tx: Transaction, subject: str) -> None:
+    """What was left to do to something that is gone is done."""
+    tx.db.execute(
+        "update operations set state = 'done', finished_at = ? "
+        "where subject = ? and state = 'committed'",
+        (datetime.now(UTC).isoformat(), subject),
+    )
 
 
 def unfinished(store: Store) -> list[Operation]:

@@ -1,6 +1,7 @@
 """What the mark of each volume says: enough for a store to be rebuilt from the pools alone.
 
-    role, name         what it is and what it is called, for people
+    role, name         what it is and what it is called, for people; a "spare" is nobody's, and has
+                       no record
     snapshot|parent|of the id of what it comes from
     record             the record as JSON, without what the disk says better: its state, process,
                        timings, what was cut out, which volume is its settled one
@@ -45,6 +46,11 @@ def of_branch(
     return _mark("branch", branch.name, branch, snapshot=branch.snapshot, **more)
 
 
+def of_spare(spare: BranchRecord) -> dict[str, str]:
+    """Nothing in it is anybody's, so no record is worth keeping."""
+    return {"role": "spare", "name": spare.name, "snapshot": spare.snapshot}
+
+
 def of_source(source: SourceRecord, *, raw: bool = False) -> dict[str, str]:
     return _mark("source", source.name, source, **({"raw": "yes"} if raw else {}))
 
@@ -77,7 +83,10 @@ def _text(record: Kept) -> str:
 def _lasting(record: Kept) -> Kept:
     """What will still be true when the mark is read."""
     if isinstance(record, SnapshotRecord):
-        return replace(record, state="ready", settled=None, quarantined=(), timings={})
+        return replace(
+            record, state="ready", settled=None, spares=None, branched_at=None, quarantined=(),
+            timings={},
+        )  # fmt: skip
     if isinstance(record, BranchRecord):
         cluster = replace(record.cluster, process=None)
         return replace(record, state="ready", cluster=cluster, quarantined=(), timings={})

@@ -22,10 +22,10 @@ from datetime import UTC, datetime
 
 from cowdb.agent import effects, journal
 from cowdb.agent.host import Attempt, Host
-from cowdb.agent.journal import Operation
-from cowdb.agent.steps import AnyStep, Plan
+from cowdb.agent.journal import Operation, State
+from cowdb.agent.steps import AdmitClients, AnyStep, NoteMark, Plan
 from cowdb.agent.store import Store, Transaction
-from cowdb.errors import BusyError, CowdbError
+from cowdb.errors import BusyError, CowdbError, StorageError
 from cowdb.model import SnapshotRecord
 
 log = logging.getLogger("cowdb.operations")
@@ -88,10 +88,18 @@ class Operations:
     def __init__(self, store: Store, host: Host) -> None:
         self.store, self.host = store, host
         self._at_work: set[str] = set()
+        self._deferred: dict[str, Operation] = {}  # by the id of what they are about
 
     def at_work(self, operation: Operation) -> bool:
-        """Whether a thread of this agent runs it now, so that nobody else may touch it."""
-        return operation.id in self._at_work
+        """Whether a thread of this agent runs it now or in a moment, so that nobody else may
+        touch it."""
+        waiting = self._deferred.get(operation.subject)
+        return operation.id in self._at_work or bool(waiting and waiting.id == operation.id)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any operation is under way."""
+        return bool(self._at_work)
 
     def run(
         self,
@@ -101,21 +109,65 @@ class Operations:
         attempt: Attempt,
     ) -> None:
         """:raises CowdbError: what a step raised, after everything was taken back."""
-        with self.store.transaction() as tx:
-            intent = prepare(tx)
-            if planning.get():
-                raise Planned(intent.plan.describe(), tx.snapshots.get(intent.subject))
-            operation = journal.begin(
-                tx, intent.kind, intent.target, intent.subject, caller, intent.plan,
-                datetime.now(UTC),
-            )  # fmt: skip
-            self._at_work.add(operation.id)
+        operation = self._begin(caller, prepare, "running")
         try:
             _say(operation, "begun", caller=caller)
             self._forward(operation, commit, attempt)
             self.clean_up(operation, attempt)
         finally:
             self._at_work.discard(operation.id)
+
+    def commit(
+        self, caller: str, prepare: Callable[[Transaction], Intent], attempt: Attempt, *,
+        urgent: int,
+    ) -> Operation:  # fmt: skip
+        """An operation whose whole outcome is what `prepare` writes: it is committed with its
+        intent, by one sync, and nothing of it is ever undone. `finish` has to follow.
+
+        :param urgent: how many steps of its cleanup come first; the others can wait.
+        """
+        operation = self._begin(caller, prepare, "committed")
+        self._deferred[operation.subject] = operation
+        _say(operation, "begun", caller=caller)
+        try:
+            for step in operation.plan.cleanup[:urgent]:
+                self._do(step, attempt)
+        except BaseException:  # nobody will finish it: doctor and the next start are to see it
+            self._deferred.pop(operation.subject, None)
+            raise
+        finally:
+            self._at_work.discard(operation.id)
+        return operation
+
+    def finish(
+        self, operation: Operation, attempt: Attempt, after: Callable[[Transaction], None], *,
+        urgent: int,
+    ) -> None:  # fmt: skip
+        """The rest of what `commit` began, unless somebody else has done it since. The caller
+        holds the object's claim.
+
+        :param after: changes what the record says of how it went.
+        """
+        if self._deferred.pop(operation.subject, None) is operation:
+            self._at_work.add(operation.id)
+            try:
+                self.clean_up(operation, attempt, done=urgent, after=after)
+            finally:
+                self._at_work.discard(operation.id)
+
+    def _begin(
+        self, caller: str, prepare: Callable[[Transaction], Intent], state: State
+    ) -> Operation:
+        with self.store.transaction() as tx:
+            intent = prepare(tx)
+            if planning.get():
+                raise Planned(intent.plan.describe(), tx.snapshots.get(intent.subject))
+            operation = journal.begin(
+                tx, intent.kind, intent.target, intent.subject, caller, intent.plan,
+                datetime.now(UTC), state,
+            )  # fmt: skip
+            self._at_work.add(operation.id)
+        return operation
 
     def _forward(
         self,
@@ -164,28 +216,48 @@ class Operations:
                 journal.mark(tx, operation, "undone", reason)
         _say(operation, "failed" if faults else "undone", reason=reason)
 
-    def clean_up(self, operation: Operation, attempt: Attempt) -> None:
+    def clean_up(
+        self, operation: Operation, attempt: Attempt, *, done: int = 0,
+        after: Callable[[Transaction], None] = lambda tx: None,
+    ) -> None:  # fmt: skip
         """Finish a committed operation. What fails here stays committed: the next start, or
-        doctor, tries again."""
-        for step in operation.plan.cleanup:
+        doctor, tries again. "Done" is not synced by itself: without it, all this is done again.
+
+        :param done: how many steps of the cleanup have been done.
+        """
+        for step in operation.plan.cleanup[done:]:
             self._do(step, attempt)
-        with self.store.transaction() as tx:
+        with self.store.transaction(lazy=True) as tx:
             complete(tx, operation.subject)
+            after(tx)
             journal.mark(tx, operation, "done")
         _say(operation, "done")
 
-    def resume(self, subject: str) -> None:
+    def resume(self, subject: str, *, forgiving: bool = False) -> None:
         """Clean up after a committed operation on this object that could not do it itself (a
-        quota, a pool that was away). The caller holds the object's claim.
+        quota, a pool that was away), or has not yet (`finish`). The caller holds the object's
+        claim.
 
+        :param forgiving: what only tells of the object may be left for later: it may be about to
+            go, and that is what makes room in a full pool.
         :raises CowdbError: it still cannot.
         """
         if planning.get():
             return
-        for operation in journal.unfinished(self.store):
-            mine = operation.subject == subject and operation.state == "committed"
-            if mine and not self.at_work(operation):
+        found = [item for item in journal.unfinished(self.store)
+                 if item.subject == subject and item.state == "committed"
+                 and item.id not in self._at_work]  # fmt: skip
+        self._deferred.pop(subject, None)
+        for operation in found:
+            try:
                 self.clean_up(operation, Attempt())
+            except StorageError:
+                if not (forgiving and _only_tells(operation.plan)):
+                    raise
+
+
+def _only_tells(plan: Plan) -> bool:
+    return all(isinstance(step, NoteMark | AdmitClients) for step in plan.cleanup)
 
 
 def complete(tx: Transaction, subject: str) -> None:
@@ -194,11 +266,16 @@ def complete(tx: Transaction, subject: str) -> None:
     branch = tx.branches.get(subject)
     if branch is not None and branch.state == "resetting":
         tx.branches.put(replace(branch, state="ready"))
-    for table in (tx.branches, tx.snapshots, tx.sources):
+    for spare in tx.spares.all("snapshot = ?", subject):  # gone with their snapshot
+        if spare.state == "deleting":
+            tx.spares.delete(spare.id)
+            tx.release(spare.id)
+    for table in (tx.spares, tx.branches, tx.snapshots, tx.sources):
         record = table.get(subject)
         if record is not None and record.state == "deleting":
             table.delete(subject)
             tx.release(subject)
+            journal.close(tx, subject)
     garbage = tx.snapshots.get(branch.snapshot) if branch and branch.state == "deleting" else None
     if garbage is not None and garbage.state == "deleting":
         tx.snapshots.delete(garbage.id)
@@ -217,7 +294,10 @@ def restore(tx: Transaction, subject: str) -> None:
     source = tx.sources.get(subject)
     if source is not None and source.state == "deleting":
         tx.sources.put(replace(source, state="loading" if source.loader else "ready"))
-    for table in (tx.branches, tx.snapshots, tx.sources):
+    for spare in tx.spares.all("snapshot = ? or id = ?", subject, subject):
+        if spare.state == "deleting":
+            tx.spares.put(replace(spare, state="ready"))
+    for table in (tx.spares, tx.branches, tx.snapshots, tx.sources):
         record = table.get(subject)
         if record is not None and record.state == "creating":
             table.delete(subject)

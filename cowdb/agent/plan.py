@@ -3,10 +3,12 @@ tested without a filesystem."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from cowdb.agent import marks
 from cowdb.agent.steps import (
+    AdmitClients,
     AnyStep,
     BaseBackup,
     Checkpoint,
@@ -36,15 +38,16 @@ from cowdb.agent.steps import (
     StopServer,
     StopSource,
 )
-from cowdb.model import BranchRecord, Cluster, SnapshotRecord, SourceRecord
+from cowdb.model import NOBODY, BranchRecord, Cluster, SnapshotRecord, SourceRecord
 
 SETTLE_PORT = 5432  # only names the socket file in a private directory
 
 
 def server_of(record: BranchRecord | SourceRecord) -> Server:
-    """The server of a branch or of a managed source."""
+    """The server of a branch, a spare or a managed source."""
     if isinstance(record, BranchRecord):
-        return Server(name=record.name, cluster=record.cluster, branch=True)
+        spare = record.owner_uid == NOBODY
+        return Server(name=record.name, cluster=record.cluster, branch=True, spare=spare)
     assert record.cluster is not None
     return Server(name=record.name, cluster=record.cluster, branch=False)
 
@@ -65,6 +68,37 @@ def create_branch(branch: BranchRecord, snapshot: SnapshotRecord) -> Plan:
             SealServer(server=server, sever=snapshot.settled is None),
         )
     )
+
+
+def make_spare(spare: BranchRecord, snapshot: SnapshotRecord) -> Plan:
+    """A branch of a settled snapshot that is nobody's yet."""
+    assert snapshot.settled is not None
+    server = server_of(spare)
+    return Plan(
+        steps=(
+            *_fresh_copy(server, snapshot, marks.of_spare(spare)),
+            MakeRooms(server=server),
+            StartServer(server=server),
+            SealServer(server=server, sever=False),
+        )
+    )
+
+
+def take_spare(branch: BranchRecord, spare: BranchRecord) -> Plan:
+    """The records say that it is somebody's, and nothing of that is undone: the rest follows."""
+    cluster = branch.cluster
+    note = NoteMark(
+        pool=cluster.pool,
+        volume=cluster.volume,
+        mark=marks.of_branch(branch),
+        before=marks.of_spare(spare),
+        change=f"spare {spare.id} becomes {branch.name}",
+    )
+    return Plan(cleanup=(AdmitClients(server=server_of(branch)), note))
+
+
+def remove_spare(spare: BranchRecord) -> Plan:
+    return Plan(cleanup=_remove_server(server_of(spare)))
 
 
 def _fresh_copy(
@@ -224,21 +258,27 @@ def settling_cluster(snapshot: SnapshotRecord, settled: str) -> Cluster:
     )
 
 
-def remove_snapshot(snapshot: SnapshotRecord, notes: tuple[NoteMark, ...] = ()) -> Plan:
+def remove_snapshot(
+    snapshot: SnapshotRecord, notes: tuple[NoteMark, ...] = (),
+    spares: Sequence[BranchRecord] = (),
+) -> Plan:  # fmt: skip
     """Its volumes may be needed although no branch comes from it: by a snapshot of one that came
     from it and was removed itself.
 
     :param notes: the branches that come from it, and stay.
+    :param spares: all that it has; they go first.
     """
     volumes = [snapshot.settled, snapshot.id] if snapshot.settled else [snapshot.id]
     if snapshot.removed:
         volumes = []
     return Plan(
         steps=notes,
-        cleanup=tuple(
-            DestroyVolume(pool=snapshot.pool, volume=volume, promote=True) for volume in volumes
+        cleanup=(
+            *(step for spare in spares for step in remove_spare(spare).cleanup),
+            *(DestroyVolume(pool=snapshot.pool, volume=volume, promote=True)
+              for volume in volumes),
         ),
-    )
+    )  # fmt: skip
 
 
 def create_managed(source: SourceRecord) -> Plan:

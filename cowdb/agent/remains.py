@@ -89,6 +89,8 @@ def _sort(found: _Found, pool: str, volume: Volume, remains: Remains) -> None:
     role = volume.mark.get("role")
     if not volume.complete:
         raise StorageError("it was being made or removed")
+    if role == "spare":
+        raise StorageError("it is a spare, which was nobody's yet")
     if role == "settled":
         if not volume.frozen:
             raise StorageError("it was being settled")

@@ -62,6 +62,12 @@ class CreateSnapshot(Request, frozen=True, kw_only=True):
     protected: bool = False
 
 
+class WarmSnapshot(Request, frozen=True, kw_only=True):
+    """:param spares: how many it is to have; null leaves that to the agent."""
+
+    spares: Annotated[int, msgspec.Meta(ge=0, le=1000)] | None
+
+
 class CreateBranch(Request, frozen=True, kw_only=True):
     """:param origin: a snapshot, or a bare source or branch.
     :param memory_bytes: at most this much memory; None is what the host gives by default.

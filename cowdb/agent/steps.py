@@ -26,12 +26,14 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     :param branch: its settings are a branch's, not a source's.
     :param private: no TCP port; reached through its Unix socket by the agent alone.
+    :param spare: it is nobody's yet: it lets nobody in over TCP, and starts behind everything else.
     """
 
     name: str
     cluster: Cluster
     branch: bool
     private: bool = False
+    spare: bool = False
 
 
 class Foreign(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,6 +194,15 @@ class SealServer(Step, frozen=True, kw_only=True):
         return f"seal {self.server.name}"
 
 
+class AdmitClients(Step, frozen=True, kw_only=True):
+    """A spare that is somebody's now lets in who has a password."""
+
+    server: Server
+
+    def describe(self) -> str:
+        return f"admit clients to {self.server.name} on port {self.server.cluster.port}"
+
+
 class CreateDatabase(Step, frozen=True, kw_only=True):
     server: Server
 
@@ -306,6 +317,7 @@ AnyStep = (
     | BaseBackup
     | StartServer
     | SealServer
+    | AdmitClients
     | CreateDatabase
     | StopServer
     | Checkpoint

@@ -57,6 +57,12 @@ MIGRATIONS: tuple[str, ...] = (
     create index branches_expiring on branches (id)
         where json_extract(doc, '$.expires_at') is not null;
     """,
+    """
+    -- Branches that are nobody's yet: without a name, and so in no list of branches.
+    create table spares (
+        id text primary key, snapshot text not null references snapshots (id), doc text not null);
+    create index spares_of_snapshot on spares (snapshot);
+    """,
 )
 
 EXPIRING = "json_extract(doc, '$.expires_at') is not null"
@@ -149,6 +155,7 @@ class Transaction:
         self.sources = Table(db, "sources", SourceRecord)
         self.snapshots = Table(db, "snapshots", SnapshotRecord, ("parent", "name"))
         self.branches = Table(db, "branches", BranchRecord, ("snapshot",))
+        self.spares = Table(db, "spares", BranchRecord, ("snapshot",))
         self.counts = Counts(db)
 
     def claim_name(self, name: str, kind: str, owner: str) -> None:
@@ -221,19 +228,37 @@ class Store:
             self._db.executescript(f"begin; {script}; pragma user_version = {number}; commit;")
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        """Exclusive among all threads; committed (and synced) at the end, undone on an error."""
+    def transaction(self, *, lazy: bool = False) -> Iterator[Transaction]:
+        """Exclusive among all threads; committed (and synced) at the end, undone on an error.
+
+        :param lazy: not synced by itself but with the next one that is: after a power cut it may
+            not have happened, and then nothing after it has either. For what recovery would do
+            again.
+        """
         with self._lock:
             if self._db.in_transaction:  # nested: part of the outer one
                 yield self._transaction
                 return
-            self._db.execute("begin immediate")
-            try:
-                yield self._transaction
-            except BaseException:
-                self._db.execute("rollback")
-                raise
-            self._db.execute("commit")
+            with self._synced(lazy=lazy):
+                self._db.execute("begin immediate")
+                try:
+                    yield self._transaction
+                except BaseException:
+                    self._db.execute("rollback")
+                    raise
+                self._db.execute("commit")
+
+    @contextlib.contextmanager
+    def _synced(self, *, lazy: bool) -> Iterator[None]:
+        """In WAL mode "normal" keeps the order of commits and only leaves out the sync of each."""
+        if not lazy:
+            yield
+            return
+        self._db.execute("pragma synchronous = normal")
+        try:
+            yield
+        finally:
+            self._db.execute("pragma synchronous = full")
 
     def close(self) -> None:
         with self._lock:

@@ -33,7 +33,8 @@ def demo(clean: bool, seed: int, scale: float, as_json: bool) -> None:
         else:
             click.echo(f"removed {', '.join(removed)}" if removed else "there was no demo")
         return
-    with Progress(shown=not as_json) as progress:
+    progress = Progress(shown=not as_json)
+    with progress:
         narrator = Telling(progress, quiet=as_json)
         facts = story.tell(client, narrator, seed=seed, scale=scale)
     if as_json:

@@ -85,6 +85,10 @@ def status(as_json: bool) -> None:
     click.echo(f"snapshots   {found['snapshots']}")
     states = ", ".join(f"{count} {state}" for state, count in sorted(found["branches"].items()))
     click.echo(f"branches    {states or 0}")
+    spares = found["spares"]
+    if spares["wanted"] or spares["ready"]:
+        memory = f"{size_text(spares['memory_bytes'])} of {size_text(spares['memory_limit_bytes'])}"
+        click.echo(f"spares      {spares['ready']} of {spares['wanted']} ready ({memory})")
     ports = found["ports"]
     click.echo(f"ports       {ports['used']} of {ports['first']}-{ports['last']}")
     click.echo(f"limits      {_limits(found['limits'])}")

@@ -14,6 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from cowdb.controller.client import Client
+    from cowdb.controller.transport import Report
     from cowdb.wire import RemovedInfo
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -107,14 +108,17 @@ def _cell(value: object) -> str:
 
 class Progress:
     """Steps on stderr: a line that is rewritten on a terminal, nothing elsewhere. A context
-    manager, so that the line is cleared on the way out, also by an error."""
+    manager that gives a report to pass on, which is `quiet` where nobody looks; the line is cleared
+    on the way out, also by an error."""
 
     def __init__(self, *, shown: bool = True) -> None:
         self._live = shown and sys.stderr.isatty()
         self._drawn = 0.0
 
-    def __enter__(self) -> Progress:
-        return self
+    def __enter__(self) -> Report:
+        from cowdb.controller.transport import quiet
+
+        return self if self._live else quiet
 
     def __call__(self, what: str, done: int | None = None, total: int | None = None) -> None:
         now = time.monotonic()

@@ -19,11 +19,11 @@ from cowdb.cli.output import (
     table,
 )
 from cowdb.units import size_text
-from cowdb.wire import Mode
+from cowdb.wire import Mode, SnapshotInfo
 
 _CODES = "0 success, 1 failure, 2 usage, 4 not found, 5 conflict, 6 no agent, 7 not permitted"
 _CARD = ("ref", "mode", "consistency", "settled", "lsn", "timeline", "system_identifier",
-         "pg_version", "created_at", "used", "protected", "branches")  # fmt: skip
+         "pg_version", "created_at", "used", "protected", "spares", "branches")  # fmt: skip
 
 
 @click.group()
@@ -89,7 +89,34 @@ def show(ref: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        card({**found, "used": size_text(found["used_bytes"])}, _CARD)
+        card({**found, "used": size_text(found["used_bytes"]), "spares": _spares(found)}, _CARD)
+
+
+def _spares(found: SnapshotInfo) -> str:
+    spares = found["spares"]
+    who = ", as the agent sees fit" if spares["automatic"] else ""
+    return f"{spares['ready']} ready of {spares['wanted']}{who}"
+
+
+@snapshot.command(epilog=epilog("cowdb snapshot warm main@before-v2 --spares 4\n"
+                                "cowdb snapshot warm main@before-v2 --spares 0\n"
+                                "cowdb snapshot warm main@before-v2 --auto", _CODES))  # fmt: skip
+@click.argument("ref")
+@click.option("--spares", type=click.IntRange(0, 1000), help="How many; 0 takes them away.")
+@click.option("--auto", is_flag=True,
+              help="As the agent sees fit: some while branches are made of it.")  # fmt: skip
+@json_option
+def warm(ref: str, spares: int | None, auto: bool, as_json: bool) -> None:
+    """Keep servers started, so that a branch of it is there in milliseconds. They are made in the
+    background, within the budget for all (spares_memory in config.toml)."""
+    if auto == (spares is not None):
+        raise click.UsageError("give either --spares N or --auto")
+    with client() as agent:
+        found = agent.snapshots.warm(ref, spares)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(f"snapshot {ref}: spares {_spares(found)}")
 
 
 @snapshot.command(epilog=epilog("cowdb snapshot rm main@before-v2\n"

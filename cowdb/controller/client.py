@@ -203,6 +203,12 @@ class Snapshots:
         path = _path("snapshots", ref) + ("?promote=1" if promote else "")
         return cast(RemovedInfo, self._call("DELETE", path, None, report))
 
+    def warm(self, ref: str, spares: int | None) -> SnapshotInfo:
+        """:param spares: how many servers are to be ready for branches; None leaves that to the
+        agent."""
+        path = _path("snapshots", ref, "warm")
+        return cast(SnapshotInfo, self._call("POST", path, {"spares": spares}, quiet))
+
     def protect(self, ref: str, *, protected: bool = True) -> SnapshotInfo:
         path = _path("snapshots", ref, "protect")
         return cast(SnapshotInfo, self._call("POST", path, {"protected": protected}, quiet))

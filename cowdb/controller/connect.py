@@ -6,37 +6,61 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from cowdb.config import Config
 from cowdb.controller.client import Client
-from cowdb.controller.transport import Report, SocketTransport
+from cowdb.controller.transport import NoAgentError, Report, SocketTransport, Transport
+from cowdb.errors import CowdbError
 
 
 @contextlib.contextmanager
 def connect(config: Config) -> Iterator[Client]:
-    """A client of this host's agent.
+    """A client of this host's agent. Nothing is asked yet, so that a command makes one round trip.
 
-    :raises UnreachableError: there is none, and this user is not root.
+    Calls raise UnreachableError when there is none, and this user is not root.
     """
-    if os.geteuid() != 0 or _listens(config):
-        yield Client(SocketTransport(config.socket))
+    transport = SocketTransport(config.socket)
+    if os.geteuid() != 0:
+        yield Client(transport)
         return
+    with contextlib.ExitStack() as stack:
+        yield Client(_Either(transport, lambda: stack.enter_context(_here(config))))
+
+
+@contextlib.contextmanager
+def _here(config: Config) -> Iterator[Transport]:
     from cowdb.agent.compose import agent
 
     with agent(config, "in-process") as api:
-        yield Client(_InProcess(api))
+        yield _InProcess(api)
 
 
-def _listens(config: Config) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(config.socket))
-        except OSError:
-            return False
-        return True
+class _Either:
+    """The agent that listens or, when the first question finds none, one in this process. What
+    has answered once is asked for all that follows."""
+
+    def __init__(self, socket: Transport, here: Callable[[], Transport]) -> None:
+        self._socket, self._here = socket, here
+        self._lock = threading.Lock()
+        self.chosen: Transport | None = None
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None, report: Report) -> Any:  # noqa: ANN401
+        if self.chosen is None:
+            try:
+                answer = self._socket.call(method, path, body, report)
+            except NoAgentError:
+                with self._lock:
+                    self.chosen = self.chosen or self._here()
+            except CowdbError:
+                self.chosen = self.chosen or self._socket
+                raise
+            else:
+                self.chosen = self.chosen or self._socket
+                return answer
+        return self.chosen.call(method, path, body, report)
 
 
 class _InProcess:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from cowdb.controller.exchange import Answer, BrokenError, Exchange
 from cowdb.errors import NotPermittedError, UnreachableError, from_json
 
 Report = Callable[[str, int | None, int | None], None]
 """(what is being done, how much of it is done, of how much)."""
 
 _STREAM = "application/x-ndjson"
+_OK = 200
 
 
 def quiet(what: str, done: int | None, total: int | None) -> None:
@@ -29,16 +29,8 @@ class Transport(Protocol):
         """
 
 
-class _Connection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost")
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.connect(str(self._path))
+class NoAgentError(UnreachableError):
+    """Nobody listens on the socket, so that nothing has been asked."""
 
 
 class SocketTransport:
@@ -48,43 +40,45 @@ class SocketTransport:
         self._path = path
 
     def call(self, method: str, path: str, body: dict[str, Any] | None, report: Report) -> Any:  # noqa: ANN401
-        connection = _Connection(self._path)
-        content = None if body is None else json.dumps(body)
-        headers = {"Accept": _STREAM} if method != "GET" else {}
+        """Progress is asked for where somebody follows it: a stream costs the agent a thread."""
+        content = None if body is None else json.dumps(body).encode()
+        accept = _STREAM if method != "GET" and report is not quiet else ""
         try:
-            connection.request(method, path, content, headers)
-            response = connection.getresponse()
-            if response.headers.get("Content-Type") == _STREAM:
-                return _follow(response, report)
-            return _answer(response)
+            with self._open() as exchange:
+                answer = exchange.ask(method, path, content, accept)
+                if answer.headers.get("content-type") == _STREAM:
+                    return _follow(answer, report)
+                return _answer(answer)
+        except (OSError, BrokenError) as error:
+            raise UnreachableError(
+                f"the agent ended the conversation: {error or type(error).__name__}",
+                hint="what it had begun is finished or undone when it starts again",
+            ) from error
+
+    def _open(self) -> Exchange:
+        try:
+            return Exchange(self._path)
         except PermissionError as error:
             raise NotPermittedError(
                 f"this user may not open the agent's socket {self._path}",
                 hint="adduser USER cowdb, then log in again; or run it as root",
             ) from error
         except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise UnreachableError(
+            raise NoAgentError(
                 f"no agent is listening on {self._path}", hint="start it: cowdb agent serve"
             ) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise UnreachableError(
-                f"the agent ended the conversation: {error or type(error).__name__}",
-                hint="what it had begun is finished or undone when it starts again",
-            ) from error
-        finally:
-            connection.close()
 
 
-def _answer(response: http.client.HTTPResponse) -> Any:  # noqa: ANN401
-    value = json.loads(response.read() or b"null")
-    if response.status != http.client.OK:
+def _answer(answer: Answer) -> Any:  # noqa: ANN401
+    value = json.loads(answer.read() or b"null")
+    if answer.status != _OK:
         raise from_json(value["error"])
     return value
 
 
-def _follow(response: http.client.HTTPResponse, report: Report) -> Any:  # noqa: ANN401
+def _follow(answer: Answer, report: Report) -> Any:  # noqa: ANN401
     """Read a stream of progress to its result."""
-    while line := response.readline():
+    for line in answer.lines():
         event = json.loads(line)
         if event["event"] == "progress":
             report(event["step"], event["done"], event["total"])

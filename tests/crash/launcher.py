@@ -72,15 +72,27 @@ class Bomb:
 
 def arm_operations(bomb: Bomb) -> None:
     forward, clean_up, recovery = Operations._forward, Operations.clean_up, recover.recover
+    begin, finish = Operations._begin, Operations.finish
+
+    def _begin(self: Operations, caller: str, prepare: Any, state: str) -> Any:
+        operation = begin(self, caller, prepare, state)
+        if state == "committed":
+            bomb.kind = operation.kind
+            bomb.tick("intent written and committed")
+        return operation
+
+    def _finish(self: Operations, operation: Any, *rest: Any, **more: Any) -> None:
+        bomb.kind = operation.kind
+        finish(self, operation, *rest, **more)
 
     def _forward(self: Operations, operation: Any, *rest: Any) -> None:
         bomb.kind = operation.kind
         bomb.tick("intent written")
         forward(self, operation, *rest)
 
-    def _clean_up(self: Operations, operation: Any, attempt: Any) -> None:
+    def _clean_up(self: Operations, operation: Any, attempt: Any, **more: Any) -> None:
         bomb.tick("committed")
-        clean_up(self, operation, attempt)
+        clean_up(self, operation, attempt, **more)
         bomb.tick("done")
 
     def _recover(context: Any) -> None:
@@ -89,6 +101,8 @@ def arm_operations(bomb: Bomb) -> None:
 
     Operations._forward = _forward  # type: ignore[method-assign]
     Operations.clean_up = _clean_up  # type: ignore[method-assign]
+    Operations._begin = _begin  # type: ignore[method-assign, assignment]
+    Operations.finish = _finish  # type: ignore[method-assign]
     recover.recover = _recover
 
 
@@ -132,13 +146,23 @@ def arm_runner(bomb: Bomb) -> None:
     runner.stop = _stop
 
 
+def arm_background() -> None:
+    """Snapshots settle when a test says so, not some time later."""
+    put = Background.put
+
+    def _put(self: Background, task: Any) -> None:
+        if self.name != "background":
+            put(self, task)
+
+    Background.put = _put  # type: ignore[method-assign]
+
+
 def main() -> None:
     bomb = Bomb(Path(sys.argv[1]))
     arm_operations(bomb)
     arm_effects(bomb)
     arm_runner(bomb)
-    # Snapshots settle when a test says so, not some time later.
-    Background.put = lambda self, task: None  # type: ignore[method-assign]
+    arm_background()
     compose.serve(load(), logging.INFO)
 
 

@@ -34,3 +34,10 @@ def check_rebuildable(world: World) -> None:
         reference = "" if origin.removed else f"{origin.parent_name}@{origin.name}"
         assert shown["snapshot"] == reference
         assert shown["removed_snapshot"] == (origin.removed or None)
+
+
+def check_marked(world: World, name: str) -> None:
+    """The branch, which was a spare, says on disk whose it is now."""
+    found = {branch.name: branch for branch in remains(world).branches}
+    assert found[name].owner_uid == 0
+    assert found[name].cluster.port == world.client.branches.show(name)["port"]

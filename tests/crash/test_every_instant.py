@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pytest
 
 from cowdb.wire import Mode
-from tests.crash.pools import check_rebuildable, child_is_known
+from tests.crash.pools import check_marked, check_rebuildable, child_is_known
 from tests.crash.world import World, world
 
 ROWS = 2000
@@ -200,6 +200,79 @@ def remove_snapshot(*, settled: bool) -> Scenario:
     )  # fmt: skip
 
 
+def warm(world: World, ref: str, number: int) -> None:
+    world.client.snapshots.warm(ref, number)
+    world.await_spares()
+
+
+def clear_spares(world: World) -> None:
+    drop_branch(world)
+    warm(world, "main@settled", 0)
+
+
+def take_spare() -> Scenario:
+    def arrange(world: World) -> None:
+        drop_branch(world)
+        warm(world, "main@settled", 1)
+
+    def act(world: World) -> None:
+        assert world.client.branches.create("b", "main@settled")["spare"]
+        world.await_quiet()  # the mark is written after the answer
+
+    def happened(world: World) -> bool:
+        if "b" not in branches(world):
+            return False
+        assert world.rows("b") == ROWS
+        assert world.client.branches.show("b")["spare"]
+        world.await_quiet()
+        check_marked(world, "b")
+        return True
+
+    return Scenario(
+        "branch create, taking a spare", ("branch create",), arrange, act, happened, clear_spares
+    )
+
+
+def make_spare() -> Scenario:
+    """The agent does so by itself, and so again when it starts."""
+
+    def happened(world: World) -> bool:
+        return world.await_spares() == 1
+
+    return Scenario(
+        "spare make", ("spare make",), lambda world: warm(world, "main@settled", 0),
+        lambda world: warm(world, "main@settled", 1), happened, clear_spares,
+    )  # fmt: skip
+
+
+def drop_spare() -> Scenario:
+    return Scenario(
+        "spare rm", ("spare rm",), lambda world: warm(world, "main@settled", 1),
+        lambda world: warm(world, "main@settled", 0),
+        lambda world: world.await_spares() == 0, clear_spares,
+    )  # fmt: skip
+
+
+def remove_warm_snapshot() -> Scenario:
+    ref = "main@s"
+
+    def arrange(world: World) -> None:
+        if ref not in snapshots(world):
+            world.client.snapshots.create(ref, settle=True)
+        warm(world, ref, 2)
+
+    def happened(world: World) -> bool:
+        gone = ref not in snapshots(world)
+        assert world.await_spares() == (0 if gone else 2)
+        return gone
+
+    return Scenario(
+        "snapshot rm, with spares", ("snapshot rm",), arrange,
+        lambda world: world.client.snapshots.remove(ref), happened,
+        lambda world: drop_snapshot(world, ref),
+    )  # fmt: skip
+
+
 def clear_promoted(world: World) -> None:
     """The branches `b` and `child` with all snapshots that were taken for them."""
     for name in ("child", "b"):
@@ -304,6 +377,10 @@ SCENARIOS = (
     remove_snapshot(settled=True),
     promote_branch(),
     promote_snapshot(),
+    take_spare(),
+    make_spare(),
+    drop_spare(),
+    remove_warm_snapshot(),
 )  # fmt: skip
 
 
@@ -340,7 +417,8 @@ def test_killed_at_every_instant(host: World, scenario: Scenario) -> None:
 
 
 TWICE = [(reset("main@settled"), 5), (remove_branch("main"), 3), (take_snapshot("prod", "stop"), 3),
-         (promote_branch(), 1), (promote_snapshot(), 2)]  # fmt: skip
+         (promote_branch(), 1), (promote_snapshot(), 2), (take_spare(), 0),
+         (make_spare(), 5)]  # fmt: skip
 if os.environ.get("COWDB_CRASH_LONG"):
     TWICE += [(create_branch("main@raw"), 7), (take_snapshot("main", "stop"), 2), (settle(), 6)]
 

@@ -26,6 +26,7 @@ SOUND = "select count(*), count(distinct word) from kept where id > 0"
 @pytest.fixture(params=["btrfs", "xfs"])
 def host(request: pytest.FixtureRequest) -> Iterator[World]:
     with world(request.param, attached=False, bomb=False) as made:
+        made.client.snapshots.warm("main@settled", 2)
         yield made
 
 

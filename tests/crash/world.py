@@ -159,7 +159,8 @@ class World:
 
         :param moved: DSNs of servers that the operation itself starts again.
         """
-        self._await_quiet()
+        self.await_spares()
+        self.await_quiet()
         findings = [item for item in self.client.host.doctor() if item["level"] != "ok"]
         assert not findings, findings
         for operation in self.client.host.operations():
@@ -173,7 +174,7 @@ class World:
         self.check_ports()
         self.check_nothing_paused()
 
-    def _await_quiet(self) -> None:
+    def await_quiet(self) -> None:
         """The agent settles snapshots by itself; what runs for longer was left open."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
@@ -183,8 +184,16 @@ class World:
 
     def check_ports(self) -> None:
         clusters = [item for item in self.client.sources.list() if item["kind"] == "managed"]
-        wanted = len(clusters) + len(self.client.branches.list())
+        wanted = len(clusters) + len(self.client.branches.list()) + self.await_spares()
         assert self.client.host.status()["ports"]["used"] == wanted
+
+    def await_spares(self) -> int:
+        """How many there are, once there are as many as are wanted."""
+        deadline = time.monotonic() + 60
+        while (spares := self.client.host.status()["spares"])["ready"] != spares["wanted"]:
+            assert time.monotonic() < deadline, (spares, self.host.tail())
+            time.sleep(0.02)
+        return spares["ready"]
 
     def check_nothing_paused(self) -> None:
         for pid in self.host.servers():

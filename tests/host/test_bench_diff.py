@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.kept import Kept
 from bench.record import Results
-from bench.scenarios.diff.kept import Kept
 from bench.scenarios.diff.measure import Cell, amount, cells_of, claims, shown
 from bench.scenarios.diff.peers import without_passwords
 from tests.loopfs import need_filesystem

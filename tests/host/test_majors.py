@@ -10,6 +10,7 @@ import pytest
 
 from cowdb.agent.engines.postgres import binaries
 from tests.agenthost import AgentHost, agent_host
+from tests.host.usecase import eventually
 from tests.loopfs import missing
 
 NEEDED = {"14", "15", "16", "17", "18"}
@@ -46,6 +47,24 @@ def test_source_snapshots_and_branches(host: AgentHost, major: str) -> None:
     assert shown == [(int(major),)]
     diff = host.json("diff", "main@stop", "child", status=3)
     assert [item["name"] for item in diff["schema"]] == ["public.t.j"]
+    host.wipe()
+    assert not any(host.remains().values())
+
+
+@pytest.mark.parametrize("major", sorted(NEEDED))
+def test_a_spare_admits_who_comes_at_once(host: AgentHost, major: str) -> None:
+    """Each major's postmaster reads its files before it takes the connection that follows."""
+    if major not in _installed():
+        missing(f"needs PostgreSQL {major}")
+    host.json("source", "add", "main", "--empty", "--pg-version", major)
+    host.json("snapshot", "create", "main@s", "--settle")
+    host.json("snapshot", "warm", "main@s", "--spares", "4")
+    with host.client() as client:
+        eventually(lambda: client.snapshots.show("main@s")["spares"]["ready"] == 4, 120)
+        for number in range(4):
+            made = client.branches.create(f"b{number}", "main@s")
+            assert host.sql(made["dsn"], "select 1") == [(1,)]
+            assert made["spare"]
     host.wipe()
     assert not any(host.remains().values())
 

@@ -275,7 +275,7 @@ def test_every_route_says_what_it_takes_and_gives(api: Api) -> None:
 def test_background_work_that_waits_is_left_when_the_agent_ends() -> None:
     import threading
 
-    background, begun, go, done = Background(), threading.Event(), threading.Event(), []
+    background, begun, go, done = Background("test"), threading.Event(), threading.Event(), []
 
     def first() -> None:
         begun.set()

@@ -13,6 +13,7 @@ from bench import chart, peers, scenarios
 from bench.record import Record, Results, look_up, summary
 from bench.report import ms_text
 from bench.scenarios.branch import measure, story
+from bench.sizes import parse_sizes
 from bench.stats import percentile, ratio_of_medians, summarise
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,10 +54,10 @@ def test_record_keeps_samples_by_what_was_measured() -> None:
 
 
 def test_sizes() -> None:
-    assert measure.parse_sizes("100MB, 3GB") == ("100MB", "3GB")
+    assert parse_sizes("100MB, 3GB") == ("100MB", "3GB")
     assert [measure.scale_of(size) for size in ("1MB", "100MB", "1GB", "3GB")] == [1, 7, 67, 201]
     with pytest.raises(argparse.ArgumentTypeError, match="'3 apples'"):
-        measure.parse_sizes("3 apples")
+        parse_sizes("3 apples")
 
 
 def test_labels_are_moved_apart_in_order() -> None:

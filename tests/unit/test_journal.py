@@ -12,7 +12,7 @@ import pytest
 from cowdb.agent import journal, plan, steps
 from cowdb.agent.steps import DestroyVolume, NoteMark, Plan
 from cowdb.agent.store import Store
-from cowdb.model import Limits
+from cowdb.model import NOBODY, Limits
 from tests.unit.records import ATTACHED, BRANCH, NOW, SNAPSHOT, SOURCE
 
 NOTE = NoteMark(pool="pool", volume="br-1", mark={"a": "1"}, before={}, change="it says a")
@@ -27,6 +27,7 @@ ALL = [
     plan.snapshot_attached(replace(SNAPSHOT, mode="stop"), ATTACHED),
     plan.settle(SNAPSHOT, "se-1"),
     plan.create_managed(SOURCE),
+    plan.take_spare(BRANCH, replace(BRANCH, owner_uid=NOBODY)),
     plan.copy_managed(SOURCE, "host=there", (("/mnt/space", "tblspc/1"),)),
 ]
 
@@ -73,6 +74,12 @@ def test_the_intent_is_synced(store: Store) -> None:
 
     with store.transaction() as tx:
         assert ask(tx) == 2  # full
+    with store.transaction(lazy=True) as tx:
+        assert ask(tx) == 1  # normal
+    with pytest.raises(ZeroDivisionError), store.transaction(lazy=True):
+        raise ZeroDivisionError
+    with store.transaction() as tx:
+        assert ask(tx) == 2
 
 
 def test_the_newest_unfinished_operation_comes_first(store: Store) -> None:

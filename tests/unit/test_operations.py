@@ -12,13 +12,14 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from cowdb.agent import journal
+from cowdb.agent import effects, journal
 from cowdb.agent.effects import dispatch
 from cowdb.agent.host import Attempt, Host
+from cowdb.agent.journal import Operation
 from cowdb.agent.operations import Claims, Intent, Operations, complete, restore
-from cowdb.agent.steps import Plan, Step
+from cowdb.agent.steps import NoteMark, Plan, Step
 from cowdb.agent.store import Store, Transaction
-from cowdb.errors import BusyError, ServerError
+from cowdb.errors import BusyError, PoolFullError, ServerError
 from cowdb.model import Process
 from tests.unit.records import BRANCH, SNAPSHOT, SOURCE
 
@@ -85,6 +86,22 @@ class Bench:
             tx.branches.put(replace(BRANCH, state=cast(Any, after)))
 
         self.operations.run("root", prepare, commit, Attempt())
+
+    def commit(self, cleanup: str, urgent: int) -> Operation:
+        plan = cast(
+            Plan,
+            SimpleNamespace(steps=(), cleanup=tuple(Touch(name=name) for name in cleanup)),
+        )
+
+        def prepare(tx: Transaction) -> Intent:
+            tx.snapshots.put(SNAPSHOT)
+            tx.branches.put(BRANCH)
+            return Intent("test", "pr-42", BRANCH.id, plan)
+
+        return self.operations.commit("root", prepare, Attempt(), urgent=urgent)
+
+    def finish(self, operation: Operation) -> None:
+        self.operations.finish(operation, Attempt(), lambda tx: None, urgent=1)
 
     def branch_state(self) -> str | None:
         with self.store.transaction() as tx:
@@ -163,6 +180,69 @@ def test_a_failing_cleanup_stays_committed(bench: Bench) -> None:
     assert bench.log == "+a"
     assert bench.committed
     assert bench.journal_state() == ("committed", None)
+
+
+def test_what_is_committed_with_its_intent_is_finished_later(bench: Bench) -> None:
+    operation = bench.commit("yz", urgent=1)
+    assert (bench.log, bench.journal_state()[0]) == ("+y", "committed")
+    assert bench.operations.at_work(operation)  # so that doctor leaves it
+    assert not bench.operations.busy
+    bench.finish(operation)
+    assert (bench.log, bench.journal_state()[0]) == ("+y +z", "done")
+    assert not bench.operations.at_work(operation)
+    bench.finish(operation)
+    assert bench.log == "+y +z"
+
+
+def test_who_builds_upon_it_finishes_it_first(bench: Bench) -> None:
+    operation = bench.commit("yz", urgent=1)
+    bench.operations.resume("br-other")
+    assert bench.journal_state()[0] == "committed"
+    bench.operations.resume(BRANCH.id)
+    assert bench.journal_state()[0] == "done"
+    assert not bench.operations.at_work(operation)
+    bench.finish(operation)
+    assert bench.log == "+y"  # the journal of this bench keeps no steps
+
+
+def test_a_mark_that_finds_no_room_keeps_nothing_from_being_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full pool is emptied by removing, so what only tells of a branch may fail before."""
+    bench, note = Bench(tmp_path), NoteMark(pool="p", volume="v", mark={}, before={}, change="it")
+
+    def full(step: Step, host: Host, attempt: Attempt) -> None:
+        raise PoolFullError("no room")
+
+    monkeypatch.setattr(effects, "do", full)
+
+    def prepare(tx: Transaction) -> Intent:
+        tx.snapshots.put(SNAPSHOT)
+        tx.branches.put(BRANCH)
+        return Intent("test", "pr-42", BRANCH.id, Plan(cleanup=(note,)))
+
+    bench.operations.commit("root", prepare, Attempt(), urgent=0)
+    with pytest.raises(PoolFullError):
+        bench.operations.resume(BRANCH.id)
+    bench.operations.resume(BRANCH.id, forgiving=True)
+    assert bench.journal_state()[0] == "committed"
+    with bench.store.transaction() as tx:
+        tx.branches.put(replace(BRANCH, state="deleting"))
+        complete(tx, BRANCH.id)
+    assert bench.journal_state()[0] == "done"
+    bench.store.close()
+
+
+def test_what_fails_of_it_is_for_the_next_start(bench: Bench) -> None:
+    (bench.folder / "y.fails").touch()
+    with pytest.raises(ServerError):
+        bench.commit("yz", urgent=1)
+    assert (bench.journal_state()[0], bench.branch_state()) == ("committed", "ready")
+    (operation,) = journal.unfinished(bench.store)
+    assert not bench.operations.at_work(operation)
+    (bench.folder / "y.fails").unlink()
+    bench.operations.resume(BRANCH.id)
+    assert bench.journal_state()[0] == "done"
 
 
 def test_nobody_else_touches_an_operation_at_work(bench: Bench) -> None:

@@ -9,7 +9,7 @@ from cowdb.agent import marks
 from cowdb.agent.remains import Remains, gather
 from cowdb.agent.service import promotion
 from cowdb.agent.storage.protocol import Volume, VolumeId
-from cowdb.model import BranchRecord, SnapshotRecord
+from cowdb.model import NOBODY, BranchRecord, SnapshotRecord
 from tests.unit.records import ATTACHED, BRANCH, SNAPSHOT, SOURCE
 
 
@@ -115,6 +115,17 @@ def test_a_branch_without_snapshot_of_an_attached_source() -> None:
     mark = marks.of_branch(BRANCH, removed=promotion.remnant(taken), attached=ATTACHED)
     remains = found(volume("br-1", mark))
     assert (remains.sources, len(remains.branches), orphans(remains)) == ([ATTACHED], 1, {})
+
+
+def test_a_spare_comes_back_as_nothing() -> None:
+    nobodys = replace(BRANCH, owner_uid=NOBODY, name="_spare-br-1", spare=True)
+    remains = found(MAIN, TAKEN, SETTLED, volume("br-1", marks.of_spare(nobodys)))
+    assert not remains.branches
+    assert orphans(remains) == {"br-1": "it is a spare, which was nobody's yet"}
+    # Taken, it is a branch like any other.
+    taken = replace(BRANCH, spare=True)
+    remains = found(MAIN, TAKEN, SETTLED, volume("br-1", marks.of_branch(taken)))
+    assert ([item.name for item in remains.branches], orphans(remains)) == (["pr-42"], {})
 
 
 def test_a_record_too_long_for_zfs_stays_out_of_the_mark() -> None:

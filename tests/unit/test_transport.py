@@ -94,11 +94,32 @@ def test_names_are_quoted_in_the_path(tmp_path: Path) -> None:
 def test_a_body_has_only_what_was_given(tmp_path: Path) -> None:
     answer = stream({"event": "result", "result": {"name": "b"}})
     with answering(tmp_path, answer) as (transport, script):
-        Client(transport).branches.create("b", "main", ttl_seconds=60)
+        Client(transport).branches.create("b", "main", ttl_seconds=60, report=lambda *what: None)
     assert json.loads(script.heard.partition(b"\r\n\r\n")[2]) == {
         "name": "b", "origin": "main", "ttl_seconds": 60, "hidden": False,
     }  # fmt: skip
     assert b"application/x-ndjson" in script.heard
+
+
+def test_nobody_is_told_of_progress_who_does_not_listen(tmp_path: Path) -> None:
+    with answering(tmp_path, plain({"name": "b"})) as (transport, script):
+        assert Client(transport).branches.create("b", "main") == {"name": "b"}
+    assert b"ndjson" not in script.heard
+
+
+def test_a_chunk_may_end_anywhere(tmp_path: Path) -> None:
+    text = '{"event": "progress", "step": "xé", "done": null, "total": null}\n'.encode()
+    text += b'{"event": "result", "result": [1, 2]}'
+    chunks = b"".join(b"%X;extension\r\n%s\r\n" % (len(part), part)
+                      for part in (text[:5], text[5:-9], text[-9:]))  # fmt: skip
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\nTRANSFER-ENCODING: chunked"
+    with answering(tmp_path, head + b"\r\n\r\n" + chunks + b"0\r\n\r\n") as (transport, _):
+        assert transport.call("POST", "/v1/branches", {}, lambda *what: None) == [1, 2]
+
+
+def test_an_answer_of_unknown_length_ends_with_the_connection(tmp_path: Path) -> None:
+    with answering(tmp_path, b"HTTP/1.0 200 OK\r\n\r\n[3]") as (transport, _):
+        assert transport.call("GET", "/v1/branches", None, quiet) == [3]
 
 
 def test_a_stream_reports_and_ends_with_its_result(tmp_path: Path) -> None:
@@ -126,9 +147,12 @@ def test_an_error_without_a_stream_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [b"", b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n[",
+    [b"", b"220 mail.example.com ESMTP\r\n", b"HTTP/1.1 200 OK\r\nContent-Le",
+     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n[",
      stream(PROGRESS, end=False), stream(PROGRESS)],
-    ids=["nothing", "half an answer", "half a stream", "a stream without a result"],
+    ids=["nothing", "no HTTP", "half a head", "no chunk", "half an answer", "half a stream",
+         "a stream without a result"],
 )  # fmt: skip
 def test_an_agent_that_dies_meanwhile(tmp_path: Path, answer: bytes) -> None:
     with answering(tmp_path, answer) as (transport, _), pytest.raises(CowdbError) as raised:

@@ -9,16 +9,17 @@ import argparse
 
 from bench.scenarios.branch import measure
 from bench.scenarios.branch.measure import run
-from bench.scenarios.branch.story import draw, page, table
+from bench.scenarios.branch.story import draw, headline, page, table
+from bench.sizes import parse_sizes
 
 HELP = "make a branch, and the same by dump, by copy and by template, for several database sizes"
 PARTS: tuple[str, ...] = ()
 
-__all__ = ["HELP", "PARTS", "add_options", "draw", "page", "run", "table"]
+__all__ = ["HELP", "PARTS", "add_options", "draw", "headline", "page", "run", "table"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--sizes", type=measure.parse_sizes, default=measure.DEFAULT_SIZES,
+    parser.add_argument("--sizes", type=parse_sizes, default=measure.DEFAULT_SIZES,
                         metavar="LIST", help="such as 100MB,1GB,3GB (the default)")  # fmt: skip
     parser.add_argument("--creations", type=int, default=30, metavar="N",
                         help="branches made of each database (default 30)")  # fmt: skip

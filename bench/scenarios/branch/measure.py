@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import re
 import subprocess
 import sys
 import time
@@ -21,10 +20,12 @@ from typing import Any
 import psycopg
 
 from bench import machine, peers
+from bench.clock import since
 from bench.host import bench_host, settle_disk, warm
 from bench.peers import check
-from bench.record import FORMAT, Claim, Record, Results, Series, summary
+from bench.record import FORMAT, Claim, Record, Results, Series, summary, values
 from bench.scenarios import Say
+from bench.sizes import bytes_of, parse_sizes
 from bench.stats import median, percentile, ratio_of_medians
 from cowdb.agent.engines.postgres import binaries
 from cowdb.agent.engines.postgres.server import FAST
@@ -37,30 +38,14 @@ COWDB = "cowdb"
 BAR_MS = 150.0
 GROWTH_BAR = 1.25
 WRITTEN_ROWS = 200
-_UNITS = {"MB": 10**6, "GB": 10**9}
 _BYTES_PER_SCALE = 14_900_000  # of pgbench, its primary keys included
 _ROWS_PER_SCALE = 100_000
 _QUERY = "select count(*) from pgbench_branches"
 
 
-def parse_sizes(text: str) -> tuple[str, ...]:
-    """ "100MB,1GB" as labels; raises what argparse reports."""
-    sizes = tuple(item.strip() for item in text.split(","))
-    for size in sizes:
-        _bytes_of(size)
-    return sizes
-
-
-def _bytes_of(size: str) -> int:
-    match = re.fullmatch(r"(\d+)(MB|GB)", size)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{size!r} is not a size such as 100MB or 3GB")
-    return int(match[1]) * _UNITS[match[2]]
-
-
 def scale_of(size: str) -> int:
     """pgbench's scale for a database of about this size."""
-    return max(1, round(_bytes_of(size) / _BYTES_PER_SCALE))
+    return max(1, round(bytes_of(size) / _BYTES_PER_SCALE))
 
 
 DEFAULT_SIZES = parse_sizes("100MB,1GB,3GB")
@@ -115,8 +100,8 @@ class Bench:
 
 def run(options: argparse.Namespace, say: Say) -> Results:
     amounts, described = Amounts.of(options), machine.describe()
-    total = sum(_bytes_of(size) for size in amounts.sizes)
-    room = 2 * 2**30 + total + 5 * max(_bytes_of(size) for size in amounts.sizes)
+    total = sum(bytes_of(size) for size in amounts.sizes)
+    room = 2 * 2**30 + total + 5 * max(bytes_of(size) for size in amounts.sizes)
     with bench_host(room) as host, host.client() as client:
         databases = tuple(_load(host, client, size, options.pg_version, say)
                           for size in amounts.sizes)  # fmt: skip
@@ -178,14 +163,14 @@ def _make(bench: Bench, database: Database, record: Record, number: int) -> None
     `request` the client's, `query` until this process had an answer over the branch's DSN."""
     name, begun = f"b{number}", time.perf_counter()
     made = bench.client.branches.create(name, database.ref)
-    requested = _since(begun)
+    requested = since(begun)
     _answered(made["dsn"], database)
-    asked = _since(begun)
+    asked = since(begun)
     parts = {f"agent.{part}": took for part, took in made["timings_ms"].items() if part != "total"}
     begun = time.perf_counter()
     bench.client.branches.remove(name)
     record.add(database.label, COWDB, agent=made["timings_ms"]["total"], request=requested,
-               query=asked, remove=_since(begun), **parts)  # fmt: skip
+               query=asked, remove=since(begun), **parts)  # fmt: skip
 
 
 def _beside(bench: Bench, database: Database, number: int) -> None:
@@ -204,7 +189,7 @@ def _command(bench: Bench, database: Database, number: int) -> None:
     words += ["branch", "create", f"c{number}", "--from", database.ref, "--json"]
     begun = time.perf_counter()
     done = subprocess.run(words, env=bench.host.environment, capture_output=True, check=True)
-    took = _since(begun)
+    took = since(begun)
     _answered(json.loads(done.stdout)["dsn"], database)
     bench.client.branches.remove(f"c{number}")
     bench.record.add(database.label, COWDB, command=took)
@@ -227,7 +212,7 @@ def _of_living(bench: Bench, database: Database, number: int) -> None:
     begun = time.perf_counter()
     made = bench.client.branches.create(f"l{number}", parent)
     _answered(made["dsn"], database)
-    asked = _since(begun)
+    asked = since(begun)
     bench.client.branches.remove(f"l{number}")
     bench.record.add(database.label, COWDB, live=made["timings_ms"]["total"], live_query=asked)
 
@@ -281,10 +266,6 @@ def _repeat(
         _beside(bench, database, number)
 
 
-def _since(begun: float) -> float:
-    return (time.perf_counter() - begun) * 1000
-
-
 def _results(options: argparse.Namespace, bench: Bench, described: dict[str, Any]) -> Results:
     amounts, samples = bench.amounts, bench.record.series()
     return {
@@ -315,21 +296,14 @@ def _results(options: argparse.Namespace, bench: Bench, described: dict[str, Any
     }
 
 
-def _values(samples: list[Series], database: str, method: str, measure: str) -> list[float]:
-    wanted = (database, method, measure)
-    found = (item["ms"] for item in samples
-             if (item["database"], item["method"], item["measure"]) == wanted)  # fmt: skip
-    return next(found, [])
-
-
 def ratios(samples: list[Series], sizes: tuple[str, ...]) -> list[dict[str, Any]]:
     """How many times longer each peer took than cowdb between the peers' repeats, both to an
     answered query of a client's own."""
     rows = []
     for size in sizes:
-        ours = median(_values(samples, size, COWDB, "beside"))
+        ours = median(values(samples, size, COWDB, "beside"))
         for peer in peers.ALL:
-            if theirs := _values(samples, size, peer, "query"):
+            if theirs := values(samples, size, peer, "query"):
                 ratio = round(median(theirs) / ours, 2)
                 rows.append({"database": size, "method": peer, "ratio": ratio})
     return rows
@@ -337,7 +311,7 @@ def ratios(samples: list[Series], sizes: tuple[str, ...]) -> list[dict[str, Any]
 
 def claims(samples: list[Series], sizes: tuple[str, ...]) -> list[Claim]:
     """What the issue wants, of the agent's own time."""
-    times = {size: _values(samples, size, COWDB, "agent") for size in sizes}
+    times = {size: values(samples, size, COWDB, "agent") for size in sizes}
     slowest = max(sizes, key=lambda size: median(times[size]))
     worst = median(times[slowest])
     found: list[Claim] = [{
@@ -348,10 +322,10 @@ def claims(samples: list[Series], sizes: tuple[str, ...]) -> list[Claim]:
         "details": f"median {worst:.0f} ms, p95 {percentile(times[slowest], 95):.0f} ms "
                    f"({slowest}, the slowest)",
     }]  # fmt: skip
-    least, most = min(sizes, key=_bytes_of), max(sizes, key=_bytes_of)
+    least, most = min(sizes, key=bytes_of), max(sizes, key=bytes_of)
     if least != most:
         ratio, low, high = ratio_of_medians(times[most], times[least], random.Random(1))
-        factor = _bytes_of(most) / _bytes_of(least)
+        factor = bytes_of(most) / bytes_of(least)
         found.append({
             "claim": "a branch takes the same whatever the size of the database",
             "holds": ratio <= GROWTH_BAR,

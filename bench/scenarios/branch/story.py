@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bench import chart, peers
 from bench.record import Results, look_up
 from bench.report import (
-    bullet,
+    bullets,
     busy_note,
     claim_lines,
     machine_line,
@@ -15,6 +15,7 @@ from bench.report import (
     markdown_table,
     ms_text,
     plain_table,
+    settings_text,
     times_text,
 )
 
@@ -101,6 +102,10 @@ def table(results: Results) -> str:
     ])  # fmt: skip
 
 
+def headline(results: Results) -> str:
+    return markdown_table(_against(results))
+
+
 def page(results: Results) -> str:
     return f"""# What a branch costs
 
@@ -113,7 +118,7 @@ it by hand. Figures depend on the machine, ratios much less.
 
 {markdown_table(_against(results))}
 
-{_bullets(claim_lines(results))}
+{bullets(claim_lines(results))}
 
 ## cowdb by itself
 
@@ -145,7 +150,7 @@ Ctrl-C. The exit status is 3 when a claim does not hold.
 
 def _how(results: Results) -> str:
     parameters, conditions = results["parameters"], results["conditions"]
-    return _bullets([
+    return bullets([
         "One run, one filesystem for everybody; pgbench's tables, loaded once into a managed "
         "source of cowdb's. The peers work on a copy of that source's data directory.",
         "Each time ends when a fresh connection has had the right answer to "
@@ -158,21 +163,13 @@ def _how(results: Results) -> str:
         "of a peer, so that the same noise falls on both sides.",
         f"Peers: up to {parameters['repeats']} repeats, no further one after "
         f"{parameters['peer_budget_s']:.0f} s.",
-        f"Peers run with {_settings(conditions['peer_settings'])}; branches with "
-        f"{_settings(conditions['branch_settings'])}. Nobody waits for the disk at a commit.",
+        f"Peers run with {settings_text(conditions['peer_settings'])}; branches with "
+        f"{settings_text(conditions['branch_settings'])}. Nobody waits for the disk at a commit.",
         "In the peers' favour: dumps are not compressed, autovacuum is off, spare WAL segments are "
         "not copied, readiness is looked for every 2 ms, connections go over a Unix socket without "
         "a password (cowdb's over TCP with one).",
         f"Page cache: {conditions['page_cache']}.",
     ])  # fmt: skip
-
-
-def _bullets(texts: list[str]) -> str:
-    return "\n".join(bullet(text) for text in texts)
-
-
-def _settings(settings: dict[str, str]) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in settings.items())
 
 
 def _database(facts: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Row diff: two branches that differ in some rows, by cowdb, reladiff, EXCEPT and plain counting.
 
-`measure` runs it, `peers` are the others' ways, `kept` is what an interrupted run leaves for the
-next one, `story` tells it; the seam between them is the JSON.
+`measure` runs it, `peers` are the others' ways, `story` tells it; the seam is the JSON.
 """
 
 from __future__ import annotations
@@ -10,12 +9,12 @@ import argparse
 
 from bench.scenarios.diff import measure
 from bench.scenarios.diff.measure import run
-from bench.scenarios.diff.story import draw, page, table
+from bench.scenarios.diff.story import draw, headline, page, table
 
 HELP = "find the rows that differ between two branches, for several sizes and amounts of change"
 PARTS: tuple[str, ...] = ()
 
-__all__ = ["HELP", "PARTS", "add_options", "draw", "page", "run", "table"]
+__all__ = ["HELP", "PARTS", "add_options", "draw", "headline", "page", "run", "table"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -27,10 +27,10 @@ import psycopg
 
 from bench import machine
 from bench.host import bench_host, settle_disk
-from bench.record import FORMAT, Claim, Record, Results, Series, summary
+from bench.kept import Kept
+from bench.record import FORMAT, Claim, Record, Results, Series, claim, summary, values
 from bench.scenarios import Say
 from bench.scenarios.diff import peers
-from bench.scenarios.diff.kept import Kept
 from bench.stats import median, ratio_of_medians
 from cowdb.controller.client import Client
 from tests.agenthost import AgentHost
@@ -332,9 +332,7 @@ def _results(options: argparse.Namespace, kept: Kept, described: dict[str, Any])
 
 
 def _values(samples: list[Series], cell: Cell, method: str) -> list[float]:
-    found = (item["ms"] for item in samples if item["database"] == cell.label
-             and (item["method"], item["measure"]) == (method, "command"))  # fmt: skip
-    return next(found, [])
+    return values(samples, cell.label, method, "command")
 
 
 def ratios(samples: list[Series], cells: list[Cell]) -> list[dict[str, Any]]:
@@ -356,19 +354,19 @@ def claims(
     large = next((cell for cell in scattered if cell.rows == BAR_ROWS), None)
     if large is not None:
         ours = _values(samples, large, COWDB)
-        found.append(_claim(f"{large.label}: compared in under a second", median(ours), BAR_MS,
+        found.append(claim(f"{large.label}: compared in under a second", median(ours), BAR_MS,
                             median(ours) < BAR_MS,
                             f"whole command, median {median(ours):.0f} ms"))  # fmt: skip
         theirs = _values(samples, large, peers.RELADIFF)
         ratio = median(theirs) / median(ours) if theirs else 0.0
         details = f"{ratio:.0f} times" if theirs else "reladiff was not measured"
-        found.append(_claim(f"{large.label}: at least {BAR_RATIO:.0f} times as fast as reladiff",
+        found.append(claim(f"{large.label}: at least {BAR_RATIO:.0f} times as fast as reladiff",
                             ratio, BAR_RATIO, ratio >= BAR_RATIO, details))  # fmt: skip
     if len(scattered) > 1:
         least, most = scattered[0], scattered[-1]
         times = [_values(samples, cell, COWDB) for cell in (most, least)]
         ratio, low, high = ratio_of_medians(times[0], times[1], random.Random(1))
-        found.append(_claim("the time does not follow the size of the table", ratio, BAR_GROWTH,
+        found.append(claim("the time does not follow the size of the table", ratio, BAR_GROWTH,
                             ratio <= BAR_GROWTH,
                             f"{most.label} takes {ratio:.2f} times as long as {least.label} "
                             f"(95 % interval {low:.2f} to {high:.2f})"))  # fmt: skip
@@ -376,12 +374,7 @@ def claims(
     if many:
         peak = {cell.label: max(facts[cell.label]["peak_bytes"].values()) for cell in many}
         worst = max(peak, key=lambda label: peak[label])
-        found.append(_claim("a million changes are found in under 200 MB of memory", peak[worst],
+        found.append(claim("a million changes are found in under 200 MB of memory", peak[worst],
                             BAR_BYTES, peak[worst] < BAR_BYTES,
                             f"at most {peak[worst] / 1e6:.0f} MB ({worst})"))  # fmt: skip
     return found
-
-
-def _claim(claim: str, value: float, bar: float, holds: bool, details: str) -> Claim:
-    return {"claim": claim, "holds": holds, "value": round(value, 2), "bar": bar,
-            "details": details}  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bench import chart
 from bench.record import Results, look_up
 from bench.report import (
-    bullet,
+    bullets,
     busy_note,
     claim_lines,
     machine_line,
@@ -74,6 +74,10 @@ def table(results: Results) -> str:
     ])  # fmt: skip
 
 
+def headline(results: Results) -> str:
+    return markdown_table(_compared(results))
+
+
 def page(results: Results) -> str:
     return f"""# What a row diff costs
 
@@ -85,7 +89,7 @@ every sample; do not edit it by hand. Figures depend on the machine, ratios much
 
 {markdown_table(_compared(results))}
 
-{_bullets(claim_lines(results))}
+{bullets(claim_lines(results))}
 
 ## cowdb by itself
 
@@ -121,7 +125,7 @@ def _how(results: Results) -> str:
     tried = ", ".join(f"{one} and {two} in {ms / 1000:.1f} s"
                       for one, two, ms in conditions.get("reladiff_tried_ms", []))  # fmt: skip
     size = max(results["databases"], key=lambda item: item["rows"])
-    return _bullets([
+    return bullets([
         "One table of seven columns (bigint key, int, text, numeric, timestamp, boolean, text that "
         f"is null in a fifth of the rows), {size['table_bytes'] / size['rows']:.0f} bytes a row, "
         "vacuumed with freeze; two branches of its snapshot, one of which updates a column of some "
@@ -153,10 +157,6 @@ def _missed(runs: list[list[Any]]) -> str:
     told = "; ".join(f"{rows:,} of {database} with {one} and {two}"
                      for database, one, two, rows in runs)  # fmt: skip
     return f", except reladiff, which missed rows and is counted all the same ({told})" * bool(runs)
-
-
-def _bullets(texts: list[str]) -> str:
-    return "\n".join(bullet(text) for text in texts)
 
 
 def draw(results: Results) -> Figure | None:

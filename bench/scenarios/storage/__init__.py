@@ -8,12 +8,12 @@ from __future__ import annotations
 import argparse
 
 from bench.scenarios.storage.measure import DRIVERS, run
-from bench.scenarios.storage.story import draw, page, table
+from bench.scenarios.storage.story import draw, headline, page, table
 
 HELP = "snapshot, clone, destroy, space, TPS and chains, for each storage driver"
 PARTS = tuple(DRIVERS)
 
-__all__ = ["HELP", "PARTS", "add_options", "draw", "page", "run", "table"]
+__all__ = ["HELP", "PARTS", "add_options", "draw", "headline", "page", "run", "table"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

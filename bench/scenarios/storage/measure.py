@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine, peers
+from bench.clock import since
 from bench.host import bench_filesystem, folder, settle_disk, warm
 from bench.peers import Server, Stage, check
 from bench.record import FORMAT, Claim, Record, Results, Series, summary
@@ -253,7 +254,7 @@ def _beside_a_copy(bench: Bench) -> None:
                 try:
                     server.start()
                     _ask(server, bench)
-                    bench.add("cowdb", start=_since(begun))
+                    bench.add("cowdb", start=since(begun))
                 finally:
                     server.stop()
                 bench.destroy(branch)
@@ -331,7 +332,7 @@ def _point_reads(server: Server, asked: list[int]) -> dict[str, float]:
             begun = time.perf_counter()
             db.execute("select abalance from pgbench_accounts where aid = %s", [aid],
                        prepare=True).fetchone()  # fmt: skip
-            times.append(_since(begun))
+            times.append(since(begun))
     return {**summarise(times).as_json(), "mean": round(sum(times) / len(times), 3)}
 
 
@@ -395,8 +396,4 @@ def _ask(server: Server, bench: Bench) -> None:
 def _timed(call: Callable[[], None]) -> float:
     begun = time.perf_counter()
     call()
-    return _since(begun)
-
-
-def _since(begun: float) -> float:
-    return (time.perf_counter() - begun) * 1000
+    return since(begun)

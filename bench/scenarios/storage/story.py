@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import chart
 from bench.record import Results, look_up
-from bench.report import bullet, claim_lines, markdown_table, ms_text, plain_table
+from bench.report import bullets, claim_lines, markdown_table, ms_text, plain_table, settings_text
 from bench.stats import Summary, median
 
 if TYPE_CHECKING:
@@ -183,6 +183,10 @@ def _notes(results: Results) -> list[str]:
     return found
 
 
+def headline(results: Results) -> str:
+    return markdown_table(_rows(results))
+
+
 def page(results: Results) -> str:
     return f"""# What each storage driver costs
 
@@ -192,11 +196,11 @@ Made by `bench/storage.py` from bench/results/storage-btrfs.json, storage-reflin
 storage-zfs.json, which hold every sample; do not edit it by hand. What the drivers guarantee is in
 [docs/storage.md](../storage.md).
 
-{_bullets(_notes(results))}
+{bullets(_notes(results))}
 
 {markdown_table(_rows(results))}
 
-{_bullets(claim_lines(results))}
+{bullets(claim_lines(results))}
 
 ## How it was measured
 
@@ -220,7 +224,7 @@ file under /var/tmp and is removed at the end.
 
 def _how(results: Results) -> str:
     settings = results["conditions"]
-    return _bullets([
+    return bullets([
         "The drivers' own calls, without an agent: one volume with a data directory that initdb "
         "and pgbench made, on a new filesystem of 6 GiB in a sparse file.",
         "A *copy* is `cp -a --reflink=never` of that directory on the same filesystem, a start "
@@ -234,7 +238,7 @@ def _how(results: Results) -> str:
         "by chunks. Started branches: started, asked one thing, stopped; where that "
         "is 16 MiB more, each probably had to begin a new segment of WAL.",
         f"TPS: pgbench with two clients on the source, which has a snapshot, and on a clone, "
-        f"taking turns, {_settings(settings['tps_settings'])}, fsync on: both write to blocks "
+        f"taking turns, {settings_text(settings['tps_settings'])}, fsync on: both write to blocks "
         "that are shared, so both pay for copy-on-write.",
         "Chain: each branch is a snapshot of the one before and a clone of that. It comes after "
         "the TPS runs, whose random writes have left the root's files in many extents: a reflink "
@@ -244,21 +248,13 @@ def _how(results: Results) -> str:
         + ". Point reads: the same random rows by primary key, at both ends of the chain, by a "
         "server just started; \"first\" after the files were dropped from the page cache (ZFS "
         "keeps its own cache, so there both are warm).",
-        f"All other servers run with {_settings(settings['settings'])}.",
+        f"All other servers run with {settings_text(settings['settings'])}.",
     ])  # fmt: skip
 
 
 def _written(facts: Facts) -> str:
     every = facts.get("write_every", 1)
     return f"{_name(facts)}: {'every' if every == 1 else f'every {every}th'} one changes 100 rows"
-
-
-def _bullets(texts: list[str]) -> str:
-    return "\n".join(bullet(text) for text in texts)
-
-
-def _settings(settings: dict[str, str]) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in settings.items())
 
 
 def _machines(results: Results) -> list[dict[str, Any]]:

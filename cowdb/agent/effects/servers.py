@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -28,6 +29,7 @@ from cowdb.agent.engines.postgres.server import Launch
 from cowdb.agent.engines.postgres.settings import parse, pins
 from cowdb.agent.host import Attempt, Host
 from cowdb.agent.steps import (
+    AdmitClients,
     BaseBackup,
     Checkpoint,
     CreateDatabase,
@@ -70,6 +72,7 @@ def launch_of(target: Server, host: Host) -> Launch:
         binaries=tools,
         superuser=cluster.superuser,
         settings=settings,
+        spare=target.spare,
         enter=enter,
     )
 
@@ -185,6 +188,14 @@ def _(step: SealServer, host: Host, attempt: Attempt) -> None:
 
 
 @do.register
+def _(step: AdmitClients, host: Host, attempt: Attempt) -> None:
+    """A postmaster that is signalled reads its files before it takes the next connection."""
+    rooms.admit(rooms.rooms_of(host.config, step.server.cluster.id))
+    if process := process_of(step.server, host):
+        processes.send(process, signal.SIGHUP)
+
+
+@do.register
 def _(step: CreateDatabase, host: Host, attempt: Attempt) -> None:
     with _session(step.server, host) as db:
         admin.create_database(db, step.server.cluster.database)
@@ -270,7 +281,8 @@ def _(step: PauseServer, host: Host, attempt: Attempt) -> None:
 @do.register
 def _(step: MakeRooms, host: Host, attempt: Attempt) -> None:
     cluster = step.server.cluster
-    rooms.make(rooms.rooms_of(host.config, cluster.id), cluster.superuser, host.user)
+    room = rooms.rooms_of(host.config, cluster.id)
+    rooms.make(room, cluster.superuser, host.user, closed=step.server.spare)
 
 
 @undo.register

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from cowdb.agent import plan, ports
 from cowdb.agent.effects.servers import LOOPBACK, process_of
@@ -28,10 +29,11 @@ from cowdb.agent.service.context import (
     timings,
 )
 from cowdb.agent.service.snapshots import Snapshots
+from cowdb.agent.service.spares import Spares
 from cowdb.agent.steps import NoteMark
 from cowdb.agent.store import EXPIRING, Transaction
 from cowdb.errors import ConflictError, CowdbError
-from cowdb.model import BranchRecord, Cluster, SnapshotRecord, Wanted
+from cowdb.model import NOBODY, BranchRecord, Cluster, SnapshotRecord, Wanted
 from cowdb.names import branch_name, parse_ref
 from cowdb.wire import BranchInfo, RemovedInfo
 
@@ -40,8 +42,8 @@ _EXPIRY_PATIENCE = 0.1  # seconds: an operation at work on it is waited for by l
 
 
 class Branches:
-    def __init__(self, context: Context, snapshots: Snapshots) -> None:
-        self._context, self._snapshots = context, snapshots
+    def __init__(self, context: Context, snapshots: Snapshots, spares: Spares) -> None:
+        self._context, self._snapshots, self._spares = context, snapshots, spares
 
     def create(self, request: CreateBranch, caller: Caller, report: Report) -> BranchInfo:
         """:raises ConflictError: the name or port is taken. NotFoundError: the origin is not
@@ -55,6 +57,9 @@ class Branches:
         ref = parse_ref(request.origin, implicit=True)
         attempt = Attempt(report=report)
         if ref.snapshot is not None:
+            asked = partial(self._asked, request, caller)
+            if found := self._spares.take(request, asked, caller, attempt, before):
+                return found
             return self._create(request, request.origin, None, caller, attempt, before)
         try:
             implicit = self._snapshots.take_implicit(ref.parent, caller, attempt)
@@ -107,6 +112,7 @@ class Branches:
             port = claim_port(self._context, tx, request.port, branch_id)
             branch = self._record(request, snapshot, branch_id, port, caller)
             tx.branches.put(branch)
+            tx.snapshots.put(replace(snapshot, branched_at=branch.created_at))
             return Intent("branch create", request.name, branch_id,
                           plan.create_branch(branch, snapshot))  # fmt: skip
 
@@ -126,7 +132,22 @@ class Branches:
             )
 
         self._context.operations.run(caller.name, prepare, commit, attempt)
+        self._context.spares_due.set()
         return self.show(request.name, caller, sizes=False)
+
+    def _asked(
+        self, request: CreateBranch, caller: Caller, snapshot: SnapshotRecord, branch_id: str,
+        port: int,
+    ) -> BranchRecord:  # fmt: skip
+        """What the caller may have and asks for."""
+        with self._context.store.transaction() as tx:
+            fairness.require_share(tx, self._context.host, caller, hidden=request.hidden)
+        return self._record(request, snapshot, branch_id, port, caller)
+
+    def ordinary(self, snapshot: SnapshotRecord, branch_id: str, port: int) -> BranchRecord:
+        """A branch for which nothing special was asked, and by nobody in particular."""
+        request = CreateBranch(name=f"_spare-{branch_id}", origin=snapshot.name)
+        return self._record(request, snapshot, branch_id, port, Caller(NOBODY, 0))
 
     def _record(
         self, request: CreateBranch, snapshot: SnapshotRecord, branch_id: str, port: int,
@@ -193,7 +214,7 @@ class Branches:
         :raises ConflictError: it is protected, or something comes from it."""
         branch = self._owned(name, caller, f"remove branch {name!r}")
         with self._context.claims.hold(branch.id, name):
-            self._context.operations.resume(branch.id)
+            self._context.operations.resume(branch.id, forgiving=True)
             with self._context.store.transaction() as tx:
                 gone = branch.state == "deleting" and tx.branches.get(branch.id) is None
             if gone:
@@ -333,6 +354,7 @@ class Branches:
     def protect(self, name: str, caller: Caller, *, protected: bool) -> BranchInfo:
         branch_id = self._owned(name, caller, f"protect branch {name!r}").id
         with self._context.claims.hold(branch_id, name):
+            self._context.operations.resume(branch_id, forgiving=True)
             with self._context.store.transaction() as tx:
                 branch = _existing(tx, branch_id)
                 mark = promotion.mark_of_branch(tx, replace(branch, protected=protected))

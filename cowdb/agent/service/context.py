@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from cowdb.agent import ports
@@ -25,6 +26,7 @@ STEP_NAMES = {
     "StartServer": "start",
     "StopServer": "stop",
     "SealServer": "seal",
+    "AdmitClients": "admit",
     "Quarantine": "quarantine",
     "Checkpoint": "checkpoint",
     "InitCluster": "initdb",
@@ -37,7 +39,9 @@ STEP_NAMES = {
 @dataclass(frozen=True, slots=True)
 class Context:
     """:param now: the clock, in UTC.
-    :param in_background: runs something later; at once where nobody would run it later."""
+    :param in_background: runs something later; at once where nobody would run it later.
+    :param soon: the same, for what takes a moment and never waits behind what takes long.
+    :param spares_due: set when there may be a spare to make or to take away."""
 
     store: Store
     host: Host
@@ -46,6 +50,8 @@ class Context:
     claims: Claims
     now: Callable[[], datetime]
     in_background: Callable[[Callable[[], None]], None]
+    soon: Callable[[Callable[[], None]], None] = lambda task: task()
+    spares_due: threading.Event = field(default_factory=threading.Event)
 
 
 def note_protection(

@@ -20,6 +20,7 @@ from cowdb.agent.service import views
 from cowdb.agent.service.context import Context
 from cowdb.agent.service.fairness import refuses_disk_limits
 from cowdb.agent.service.findings import fixed, ok, problem, warning
+from cowdb.agent.service.spares import Spares
 from cowdb.agent.steps import DestroyVolume, RemoveRooms, RemoveSettings
 from cowdb.agent.storage.protocol import Volume, VolumeId
 from cowdb.agent.system import group_id
@@ -33,15 +34,15 @@ _PATIENCE = 5.0  # seconds that a server may take to end
 
 
 class Doctor:
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, context: Context, spares: Spares) -> None:
+        self._context, self._spares = context, spares
 
     def examine(self, caller: Caller, *, repair: bool) -> list[Finding]:
         if repair:
             require_root(caller, "repair")
         checks: tuple[Callable[[bool], Iterator[Finding]], ...] = (
             self._installation, self._pools, self._operations, self._volumes,
-            self._records, self._rooms, self._servers,
+            self._records, self._rooms, self._servers, self._idle,
         )  # fmt: skip
         return [finding for check in checks for finding in check(repair)]
 
@@ -156,7 +157,7 @@ class Doctor:
     def _known_volumes(self) -> set[str]:
         """Of records, and of operations at work, which may be ahead of the records."""
         with self._context.store.transaction() as tx:
-            known = {item.cluster.volume for item in tx.branches.all()}
+            known = {item.cluster.volume for item in (*tx.branches.all(), *tx.spares.all())}
             known |= {item.cluster.volume for item in tx.sources.all() if item.cluster}
             for snapshot in tx.snapshots.all():
                 known |= {snapshot.id} | ({snapshot.settled} if snapshot.settled else set())
@@ -196,7 +197,13 @@ class Doctor:
     def _forget(self, record: str) -> bool:
         """Drop a record that nothing else depends on."""
         with self._context.store.transaction() as tx:
-            if tx.snapshots.all("parent = ?", record) or tx.branches.all("snapshot = ?", record):
+            spares = tx.spares.all("snapshot = ?", record)
+        for spare in spares:
+            self._spares.drop(spare)
+        with self._context.store.transaction() as tx:
+            come = (tx.snapshots.all("parent = ?", record), tx.branches.all("snapshot = ?", record),
+                    tx.spares.all("snapshot = ?", record))  # fmt: skip
+            if any(come):
                 return False
             for table in (tx.branches, tx.snapshots, tx.sources):
                 table.delete(record)
@@ -208,7 +215,7 @@ class Doctor:
         """Logs, sockets and settings of servers and snapshots that are no more."""
         config = self._context.host.config
         with self._context.store.transaction() as tx:
-            known = {item.id for item in tx.branches.all()}
+            known = {item.id for item in (*tx.branches.all(), *tx.spares.all())}
             known |= {item.id for item in tx.sources.all()}
         known |= self._known_volumes() | self._lost()
         places: tuple[tuple[Path, Callable[[str], RemoveRooms | RemoveSettings]], ...] = (
@@ -245,6 +252,16 @@ class Doctor:
                         "cowdb doctor --repair ends it and removes the volume",
                     )  # fmt: skip
         yield from self._crashed()
+
+    def _idle(self, repair: bool) -> Iterator[Finding]:
+        """Spares that would not be given to anybody any more."""
+        for spare in self._spares.unsound():
+            label = f"spare {spare.id}"
+            message = "its server has died, its volume is gone, or it is of another state"
+            if repair and self._spares.drop(spare):
+                yield fixed(label, message, "removed it")
+            else:
+                yield warning(label, message, "the agent replaces it; cowdb doctor --repair")
 
     def _crashed(self) -> Iterator[Finding]:
         host = self._context.host

@@ -143,6 +143,7 @@ def holding_snapshots(context: Context, branch_id: str) -> Iterator[set[str]]:
     with contextlib.ExitStack() as stack:
         for branch in branches:
             stack.enter_context(context.claims.hold(branch.id, branch.name))
+            context.operations.resume(branch.id)
         for item in snapshots:
             label = reference(item)
             stack.enter_context(context.claims.hold(item.id, label))
@@ -219,6 +220,7 @@ def holding_branches(context: Context, snapshot_id: str) -> Iterator[set[str]]:
     with contextlib.ExitStack() as stack:
         for branch in branches:
             stack.enter_context(context.claims.hold(branch.id, branch.name))
+            context.operations.resume(branch.id)
         yield {branch.id for branch in branches}
 
 

@@ -26,6 +26,7 @@ from cowdb.agent.service.context import (
     require_ready,
     timings,
 )
+from cowdb.agent.service.spares import holding, wishes
 from cowdb.agent.steps import NoteMark, Plan
 from cowdb.agent.storage.protocol import VolumeId
 from cowdb.agent.store import Transaction
@@ -59,7 +60,7 @@ class Snapshots:
         with self._context.store.transaction() as tx:
             snapshot = tx.snapshots.get(taken)
             assert snapshot is not None
-            return views.snapshot_info(tx, snapshot)
+            return views.snapshot_info(tx, snapshot, wishes(self._context, tx))
 
     def take_implicit(self, parent: str, caller: Caller, attempt: Attempt) -> str:
         """A snapshot for one branch; goes when that goes. Returns its id."""
@@ -200,6 +201,7 @@ class Snapshots:
 
         with self._context.claims.hold(snapshot_id, label):
             self._context.operations.run("agent", prepare, commit, Attempt(report=report))
+        self._context.spares_due.set()
 
     def _settle_quietly(self, snapshot_id: str) -> None:
         """In the background nobody waits for the outcome: the journal and the log keep it, and
@@ -227,7 +229,7 @@ class Snapshots:
         with self._context.store.transaction() as tx:
             snapshot = promotion.half_removed(self._context, tx, ref) or find_snapshot(tx, ref)
         require_owner(caller, snapshot.owner_uid, f"remove snapshot {ref!r}")
-        with self._context.claims.hold(snapshot.id, ref):
+        with self._context.claims.hold(snapshot.id, ref), holding(self._context, snapshot.id):
             self._context.operations.resume(snapshot.id)
             with self._context.store.transaction() as tx:
                 now = tx.snapshots.get(snapshot.id)
@@ -281,7 +283,10 @@ class Snapshots:
     ) -> Intent:
         self._context.pools.require_present(snapshot.pool)
         tx.snapshots.put(replace(snapshot, state="deleting"))
-        removal = plan.remove_snapshot(snapshot, notes)
+        spares = tx.spares.all("snapshot = ?", snapshot.id)
+        for spare in spares:
+            tx.spares.put(replace(spare, state="deleting"))
+        removal = plan.remove_snapshot(snapshot, notes, spares)
         return Intent("snapshot rm", promotion.reference(snapshot), snapshot.id, removal)
 
     def discard(self, snapshot_id: str, caller: Caller) -> None:
@@ -305,18 +310,19 @@ class Snapshots:
             with self._context.store.transaction() as tx:
                 changed = replace(find_snapshot(tx, ref), protected=protected)
                 tx.snapshots.put(changed)
-                return views.snapshot_info(tx, changed)
+                return views.snapshot_info(tx, changed, wishes(self._context, tx))
 
     def show(self, ref: str, caller: Caller) -> SnapshotInfo:
         with self._context.store.transaction() as tx:
             snapshot = find_snapshot(tx, ref)
-            found = views.snapshot_info(tx, snapshot)
+            found = views.snapshot_info(tx, snapshot, wishes(self._context, tx))
         return self._measured(snapshot, found)
 
     def listing(self, *, sizes: bool = False) -> list[SnapshotInfo]:
         with self._context.store.transaction() as tx:
+            wanted = wishes(self._context, tx)
             found = [
-                (snapshot, views.snapshot_info(tx, snapshot))
+                (snapshot, views.snapshot_info(tx, snapshot, wanted))
                 for snapshot in tx.snapshots.all()
                 if not snapshot.implicit
             ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from urllib.parse import quote
@@ -97,6 +98,7 @@ def branch_info(
             "disk_bytes": cluster.limits.disk,
         },
         "quarantined": list(branch.quarantined),
+        "spare": branch.spare,
         "timings_ms": branch.timings,
     }
 
@@ -113,8 +115,14 @@ def used_bytes(host: Host, pool: str, volume: str) -> int | None:
         return None
 
 
-def snapshot_info(tx: Transaction, snapshot: SnapshotRecord) -> SnapshotInfo:
-    """`used_bytes` is left out: measuring takes too long for a transaction."""
+def snapshot_info(
+    tx: Transaction, snapshot: SnapshotRecord, wishes: Mapping[str, int]
+) -> SnapshotInfo:
+    """`used_bytes` is left out: measuring takes too long for a transaction.
+
+    :param wishes: how many spares each snapshot is to have.
+    """
+    ready = [item for item in tx.spares.all("snapshot = ?", snapshot.id) if item.state == "ready"]
     return {
         "ref": _reference(snapshot),
         "mode": snapshot.mode,
@@ -128,6 +136,11 @@ def snapshot_info(tx: Transaction, snapshot: SnapshotRecord) -> SnapshotInfo:
         "pg_version": snapshot.version,
         "branches": tx.branch_names(snapshot.id),
         "consistency": snapshot.consistency,
+        "spares": {
+            "wanted": wishes.get(snapshot.id, 0),
+            "ready": len(ready),
+            "automatic": snapshot.spares is None,
+        },
         "timings_ms": snapshot.timings,
     }
 

@@ -110,8 +110,10 @@ def _praise(
         tie += f" ({_summary(best)})" if not fallen else ""
         tie += ", and it comes first in the file"
         parts.append(tie if fallen else f"use {name}: {tie}")
-    if fallen and not decided & {"reads", "writes"}:
-        parts.append(_summary(best, decided))
+    if fallen:
+        parts.append(
+            _summary(best, decided | ({"locks"} if decided & {"reads", "writes"} else set()))
+        )
     return parts
 
 

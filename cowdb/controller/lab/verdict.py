@@ -270,9 +270,19 @@ def _why(run: Run, item: Blocked) -> str:
     """What took so long under the lock, where that is known."""
     if item.relation in run["rewritten"]:
         return ", which wrote it anew"
-    if item.relation in run["scanned"] and item.lock["held_ms"] >= _QUEUE_MS:
+    if item.ms >= _QUEUE_MS and _read_whole(run, item):
         return ", which read it whole"
     return ""
+
+
+def _read_whole(run: Run, item: Blocked) -> bool:
+    """Some statement read the relation whole in that time."""
+    return any(
+        item.relation in one["scanned"]
+        and one["at_ms"] < item.end_ms
+        and one["at_ms"] + one["duration_ms"] > item.begin_ms
+        for one in run["statements"]
+    )
 
 
 def _duration(run: Run, limits: Limits) -> Iterator[_Finding]:
@@ -319,11 +329,11 @@ def _load(run: Run, limits: Limits) -> Iterator[_Finding]:
 
 
 def _notes(run: Run) -> Iterator[_Finding]:
-    held = {item.relation for item in blocked(run["locks"], "writes") if item.ms >= _QUEUE_MS}
-    for table in run["scanned"]:
-        if table in held and table not in run["rewritten"]:
-            yield _Finding("note", "scan", f"{table} was read whole while writes of it were "
-                           "blocked", table)  # fmt: skip
+    for item in blocked(run["locks"], "writes"):
+        own = item.relation not in run["rewritten"] and _read_whole(run, item)
+        if own and item.ms >= _QUEUE_MS:
+            yield _Finding("note", "scan", f"{item.relation} was read whole while writes of it "
+                           "were blocked", item.relation)  # fmt: skip
     rate = run["disk"]["wal_bytes_per_second"]
     if rate > _WAL_PER_SECOND:
         yield _Finding("note", "wal", f"{words.per_second(rate)} of WAL in the busiest second: a "

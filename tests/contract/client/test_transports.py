@@ -21,7 +21,8 @@ def client(request: pytest.FixtureRequest, host: AgentHost) -> Iterator[Client]:
     if request.param == "in process":
         host.stop_agent()
     with connect(host.config) as found:
-        way = found.branches._call.__self__  # type: ignore[attr-defined]
+        assert found.branches.list() == []
+        way = found.branches._call.__self__.chosen  # type: ignore[attr-defined]
         assert isinstance(way, SocketTransport if request.param == "socket" else _InProcess)
         yield found
 
@@ -66,7 +67,7 @@ def test_the_life_of_a_branch(client: Client) -> None:
 
 def test_the_host(client: Client) -> None:
     status = client.host.status()
-    way = client.branches._call.__self__  # type: ignore[attr-defined]
+    way = client.branches._call.__self__.chosen  # type: ignore[attr-defined]
     here = isinstance(way, _InProcess)
     assert status["agent"] == ("in-process" if here else "daemon")
     assert (status["pid"] == os.getpid()) == here

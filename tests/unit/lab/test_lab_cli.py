@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from xml.etree import ElementTree
 
+import click
+import msgspec
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from cowdb.cli import cli
 from cowdb.cli.lab.example import MIGRATIONS, TEMPLATE
 from cowdb.cli.lab.keeping import Keeping
+from cowdb.controller.lab import verdict
 from cowdb.controller.lab.kept import Kept, directory
 from cowdb.controller.lab.load.queries import prepared
 from cowdb.controller.lab.run import Outcome
 from cowdb.controller.lab.spec import parse, read
+from cowdb.controller.lab.spec.model import Forbidden, Limits, Load
 from cowdb.errors import ConflictError, CowdbError, NotFoundError
 from tests.labreports import a_report, a_run, result, whole_report
 
@@ -145,3 +152,38 @@ def test_a_run_that_cannot_be_kept_is_told_all_the_same(
     (state / "state").write_text("in the way")
     Keeping(None, None).save(Outcome(whole_report(), {}, []), state / "lab.yaml")
     assert "this run is not kept" in capsys.readouterr().err
+
+
+DOCS = Path(__file__).parents[3] / "docs"
+COMMANDS = [
+    line.strip()
+    for name in ("ci.md", "lab.md")
+    for line in re.findall(r"(?:^\$ |run: |^ +- )(cowdb lab .*)$", (DOCS / name).read_text(), re.M)
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_documentation_is_one(command: str) -> None:
+    words = shlex.split(command, comments=True)[1:]
+    group = cli.get_command(click.Context(cli), words[0])
+    assert isinstance(group, click.Group)
+    found = group.get_command(click.Context(group), words[1])
+    assert found is not None
+    found.make_context(words[1], words[2:])  # reads its options, and does nothing else
+
+
+def test_the_documented_load_is_one() -> None:
+    (text,) = re.findall(r"```yaml\n(    load:\n.*?)```", (DOCS / "lab.md").read_text(), re.S)
+    load = msgspec.convert(yaml.safe_load(text)["load"], Load)
+    assert [query.name for query in load.queries] == ["profile", "buy"]
+
+
+def test_every_code_and_limit_is_documented() -> None:
+    text = (DOCS / "lab.md").read_text()
+    verdicts = Path(verdict.__file__).read_text()
+    codes = set(re.findall(r'_Finding\(\s*"(?:fail|warn|note)",\s*"([a-z_-]+)"', verdicts))
+    assert {"failed", "lock-queue", "max_duration", "rows-left", "wal"} <= codes
+    words = (
+        codes | set(get_args(Forbidden)) | {item.name for item in msgspec.structs.fields(Limits)}
+    )
+    assert [word for word in sorted(words) if f"`{word}`" not in text] == []

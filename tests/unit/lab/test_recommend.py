@@ -45,7 +45,8 @@ def told(*strategies: StrategyResult, ends: Any = ENDS) -> tuple[str | None, str
          "Use b: it blocks no writes, against 800 ms with a, although it takes 1.95 s against "
          "810 ms with a"),
         ({"locks": [lock(300, "ShareLock")]}, {"locks": [lock(300)]},
-         "Use b: it blocks no reads, against 300 ms with a"),
+         "Use b: it blocks no reads, against 300 ms with a; it takes 100 ms, rewrites no table and "
+         "writes 8.0 KiB of WAL"),
         ({"load": load(20), "locks": [lock(500)]}, {"load": load(400)},
          "Use b: the load waits 20 ms for an answer at the longest, against 400 ms with a, "
          "although it blocks reads for 500 ms against 0 ms with a; it blocks reads of"),
@@ -168,7 +169,7 @@ def test_rivals_that_fall_out_by_different_things() -> None:
     assert (strategy, sentence) == (
         "b", "Use b: it blocks reads of public.users for 20 ms at the longest, against 500 ms with "
         "a and 600 ms with d, and it rewrites no table, while c rewrites public.x, although it "
-        "takes 8.00 s against 1.00 s with a",
+        "takes 8.00 s against 1.00 s with a; it takes 8.00 s and writes 8.0 KiB of WAL",
     )  # fmt: skip
 
 

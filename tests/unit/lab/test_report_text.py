@@ -92,6 +92,11 @@ def test_runs_and_failures() -> None:
     assert told.endswith("output one two")
 
 
+def test_what_could_not_be_measured_is_told() -> None:
+    told = text(a_report(result("a", a_run(notes=["nobody looked"]))), color=False)
+    assert "mind           nobody looked" in told
+
+
 def test_a_load_that_was_never_answered() -> None:
     found = load(2000)
     found["phases"] = [traffic("during", 2000, p95=None)]

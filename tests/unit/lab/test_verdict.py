@@ -209,15 +209,19 @@ def test_gaps_between_looks_are_told_where_times_hang_on_them() -> None:
 
 
 def test_a_table_read_whole_under_a_lock() -> None:
-    run = a_run(scanned=[USERS, "public.b"], locks=[lock(400)])
+    reading = [statement(1, "x", 300, at=50, scanned=(USERS, "public.b"))]
+    run = a_run(statements=reading, locks=[lock(400)])
     assert [item[:2] for item in reasons(run)] == [("note", "scan")]
-    assert reasons(a_run(scanned=[USERS], locks=[lock(3)])) == []
+    for locks in ([lock(3)], [lock(400, "ShareUpdateExclusiveLock")], [lock(400, at=351)]):
+        assert reasons(a_run(statements=reading, locks=locks)) == []
 
 
 def test_why_a_lock_was_held_so_long() -> None:
-    for fact, why in (("scanned", "read it whole"), ("rewritten", "wrote it anew")):
-        run = a_run(locks=[lock(1500)], **{fact: [USERS]})
-        assert reasons(run)[0][2].endswith(f"held 1.50 s, statement 1, which {why}")
+    reading = [statement(1, "x", 300, at=50, scanned=(USERS,))]
+    for facts, why in (({"statements": reading}, "read it whole"),
+                       ({"rewritten": [USERS]}, "wrote it anew")):  # fmt: skip
+        run = a_run(locks=[lock(1500)], **facts)
+        assert reasons(run)[0][2].endswith(f", which {why}")
 
 
 def test_of_several_waits_for_one_table_the_longest_is_told() -> None:

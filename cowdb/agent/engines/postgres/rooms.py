@@ -20,7 +20,8 @@ from cowdb.config import Config
 
 # Peer on the socket lets root in as the superuser; everybody else, over TCP, needs a password.
 # "md5" accepts SCRAM verifiers too, and the inherited roles may have either.
-_HBA = "local all all peer map=cowdb\nhost all all 127.0.0.1/32 md5\n"
+_ROOT_ONLY = "local all all peer map=cowdb\n"
+_HBA = f"{_ROOT_ONLY}host all all 127.0.0.1/32 md5\n"
 _LOG_LIMIT = 16 * 2**20
 _GRAVE = re.compile(r" (?:PANIC|FATAL):  (?!the database system is )|terminated by signal")
 
@@ -47,15 +48,23 @@ def rooms_of(config: Config, server_id: str) -> Rooms:
     return Rooms(config.state_dir / "servers" / server_id, config.run_dir / "servers" / server_id)
 
 
-def make(rooms: Rooms, superuser: str, user: OsUser) -> None:
-    """Make both rooms; harmless when they are there (the run directory is lost in a reboot)."""
+def make(rooms: Rooms, superuser: str, user: OsUser, *, closed: bool = False) -> None:
+    """Make both rooms; harmless when they are there (the run directory is lost in a reboot).
+
+    :param closed: nobody but root may connect: also roles that came with the data have passwords.
+    """
     rooms.state.mkdir(parents=True, exist_ok=True, mode=0o755)
     rooms.sockets.mkdir(parents=True, exist_ok=True, mode=0o755)
     os.chown(rooms.sockets, user.uid, user.gid)
     rooms.sockets.chmod(0o700)
-    _replace(rooms.hba, _HBA)
+    _replace(rooms.hba, _ROOT_ONLY if closed else _HBA)
     quoted = superuser.replace('"', '""')
     _replace(rooms.ident, f'cowdb root "{quoted}"\n')
+
+
+def admit(rooms: Rooms) -> None:
+    """Let in who has a password, once the server has read this."""
+    _replace(rooms.hba, _HBA)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 import inotify_simple
 import psycopg
 
-from cowdb.agent import processes
+from cowdb.agent import priority, processes
 from cowdb.agent.beneath import Beneath
 from cowdb.agent.engines.postgres import admin, rooms
 from cowdb.agent.engines.postgres.binaries import Binaries
@@ -54,6 +54,7 @@ class Launch:
     """Everything that a start needs.
 
     :param settings: forced on the command line, above every file and ALTER SYSTEM.
+    :param spare: nobody but root is let in, and everything else on the host goes first.
     :param enter: given the pid before the program starts: puts it into its control group.
     """
 
@@ -65,6 +66,7 @@ class Launch:
     binaries: Binaries
     superuser: str
     settings: Mapping[str, str]
+    spare: bool = False
     enter: Callable[[int], None] | None = None
 
 
@@ -91,7 +93,7 @@ def start(launch: Launch, children: Children, timeout: float) -> Process:
     :raises ServerError: it died or got stuck; carries the last lines of its log.
     """
     _refuse_pipes(launch.datadir)
-    rooms.make(launch.rooms, launch.superuser, launch.user)
+    rooms.make(launch.rooms, launch.superuser, launch.user, closed=launch.spare)
     before = rooms.log_size(launch.rooms)
     log = rooms.open_log(launch.rooms)
     watch = inotify_simple.INotify(nonblocking=True)
@@ -105,6 +107,8 @@ def start(launch: Launch, children: Children, timeout: float) -> Process:
             first=launch.enter,
         )  # fmt: skip
         process = children.add(child)
+        if launch.spare:
+            priority.lower([process.pid])  # its children inherit that
         try:
             _await_ready(launch, process, watch, timeout)
             _await_answer(launch, process, timeout)

@@ -93,6 +93,7 @@ def facts(result: StrategyResult) -> list[Fact]:
         *(Fact("lost", text, True) for text in run["lost"]),
         *(Fact("left", f"{item['kind']} {item['name']}", True) for item in run["leftovers"]),
         *_looking(run),
+        *(Fact("mind", text) for text in run["notes"]),
         *_kept(result),
     ]
 

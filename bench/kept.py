@@ -1,6 +1,6 @@
 """What an interrupted run has measured already, so that the next one goes on from there.
 
-    RESULTS/diff-unfinished.json    {"options": ..., "cells": {label: facts}, "samples": [...]}
+    RESULTS/<scenario>-unfinished.json  {"options": ..., "cells": {label: facts}, "samples": [...]}
 
 It is taken away when a run is complete.
 """
