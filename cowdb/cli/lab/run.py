@@ -20,6 +20,7 @@ from cowdb.cli.output import Progress, client, epilog
 if TYPE_CHECKING:
     from cowdb.controller.lab.run import Outcome
     from cowdb.controller.lab.steps.command import Stop
+    from cowdb.controller.transport import Report
 
 _CODES = (
     "0 every strategy passes (or only warns), 3 a verdict failed, 1 failure or ended by a signal, "
@@ -75,13 +76,13 @@ class _Lines:
     """Progress on a terminal; elsewhere a line for each run of a strategy, so that the log of a CI
     job shows where it is."""
 
-    def __init__(self, progress: Progress, *, shown: bool) -> None:
+    def __init__(self, progress: Report, *, shown: bool) -> None:
         self._progress, self._shown = progress, shown
         self._lock = threading.Lock()
 
     def __call__(self, what: str, done: int | None = None, total: int | None = None) -> None:
         with self._lock:
-            self._progress(what)
+            self._progress(what, None, None)
             if self._shown and total is not None and not sys.stderr.isatty() and ": run " in what:
                 click.echo(f"[{done}/{total}] {what}", err=True)
 
