@@ -174,11 +174,13 @@ class Kept:
         ]  # fmt: skip
         for name in gone:
             hidden = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=self._root))
-            (self._root / name).rename(hidden)
-            shutil.rmtree(hidden)
-        for path in self._root.iterdir():
-            if path.name.startswith(".") and path.stat().st_mtime < time.time() - _STALE:
-                shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # another run has just removed it
+                (self._root / name).rename(hidden)
+            shutil.rmtree(hidden, ignore_errors=True)
+        for path in self._root.glob(".*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < time.time() - _STALE:
+                    shutil.rmtree(path, ignore_errors=True)
         return gone
 
 

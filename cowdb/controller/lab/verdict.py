@@ -192,8 +192,10 @@ def _way_back(run: Run, limits: Limits) -> Iterator[_Finding]:
                  ("changed", item["changed"])) if number) + ")"
             for item in rows
         ]  # fmt: skip
-        yield _Finding("fail", "rows-left", "the rows are not the checkpoint's again: "
-                       + _first(tables), "", len(tables))  # fmt: skip
+        text = "the rows are not the checkpoint's again: " + _first(tables)
+        if run["load"] is not None:
+            text += " (what the load wrote counts as well: give it queries that only read)"
+        yield _Finding("fail", "rows-left", text, "", len(tables))
     if not schema and not rows and not _has_failed(run):
         missing = run["difference"]["not_compared"]
         why = f": {_first(missing)}" if missing else ""

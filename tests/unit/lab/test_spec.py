@@ -73,6 +73,10 @@ def test_the_example_of_the_issue(tmp_path: Path) -> None:
          "lab.yaml:6: tests.migration.runs: expected `int` >= 1", ""),
         ("checkpoint: p", "load: { clients: 2 }\n    checkpoint: p",
          "lab.yaml:6: tests.migration.load: a load has queries or a pgbench script", ""),
+        ("checkpoint: p", "load:\n      queries:\n        - name: a\n          sql: select :n\n"
+         "    checkpoint: p",
+         "lab.yaml:9: tests.migration.load.queries[0].sql: uses :n, which has no value",
+         "variables: { n: 1000 }"),
         ("tests:", "test:", "lab.yaml:4: the file: unknown key 'test'", "did you mean 'tests'?"),
         (EXAMPLE, "", "lab.yaml is empty", "cowdb lab init"),
         (EXAMPLE, "- 1", "lab.yaml:1: the file: expected `object`, got `array`", ""),

@@ -162,6 +162,8 @@ def test_a_way_back() -> None:
     assert reasons(left, NONE, **BACK) == told
     warned = reasons(left, Limits(forbid=(), warn=("schema-left",)), **BACK)
     assert [item[:2] for item in warned] == [("fail", "rows-left"), ("warn", "schema-left")]
+    busy = a_run(same_as_checkpoint=False, load=load(), difference=report(rows=rows))
+    assert reasons(busy, **BACK)[0][2].endswith("give it queries that only read)")
     unread = a_run(same_as_checkpoint=False, difference=report(not_compared=["table public.x"]))
     assert reasons(unread, **BACK) == [
         ("fail", "not-compared", "it could not be compared with the checkpoint: table public.x")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import yaml
+from msgspec.structs import replace
 
 from cowdb.controller.lab.spec.model import Lab, Section, Strategy
 from cowdb.errors import InvalidError, NotFoundError
@@ -173,6 +174,8 @@ def _check_strategy(strategy: Strategy, place: str, file: _File, directory: Path
 
 
 def _check_load(lab: Lab, place: str, file: _File, directory: Path) -> None:
+    from cowdb.controller.lab.load.queries import prepared  # which imports this package
+
     load = lab.tests.migration.load
     assert load is not None
     if (load.pgbench is None) == (not load.queries):
@@ -186,6 +189,12 @@ def _check_load(lab: Lab, place: str, file: _File, directory: Path) -> None:
             raise file.error(here, f"query {query.name!r} needs sql or a file, and not both")
         if query.file is not None:
             _require(directory / query.file, f"{here}.file", file)
+        try:
+            prepared(replace(load, queries=[query]), directory)
+        except InvalidError as error:
+            what = error.message.removeprefix(f"query {query.name!r} ")
+            key = "sql" if query.file is None else "file"
+            raise file.error(f"{here}.{key}", what, error.hint) from error
 
 
 def _require(path: Path, place: str, file: _File) -> None:
