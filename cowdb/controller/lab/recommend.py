@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from cowdb.controller.lab import words
 from cowdb.controller.lab.blocking import longest
 from cowdb.controller.lab.model import Ends, Reason, Recommendation, Run, StrategyResult
+from cowdb.controller.lab.verdict import typical
 
 _HARMFUL = ("statement-error", "load-errors")
 """Warnings that weigh more than any lock."""
@@ -121,7 +122,7 @@ def _summary(item: StrategyResult, told: Collection[str] = ()) -> str:
     """it blocks writes of public.users for 12 ms at the longest, takes 3.2 s and ...
 
     :param told: criteria that have been told of already."""
-    rewritten = _typical(item)["rewritten"]
+    rewritten = typical(item)["rewritten"]
     parts = {
         "locks": _blocks(item),
         "duration": f"takes {words.span(item['duration_ms']['median'])}",
@@ -214,11 +215,6 @@ def _verb(names: Sequence[str], one: str, several: str) -> str:
 
 
 # Figures: of the run in the middle, so that one odd run decides nothing.
-
-
-def _typical(item: StrategyResult) -> Run:
-    runs = sorted(item["runs"], key=lambda run: run["duration_ms"])
-    return runs[len(runs) // 2]
 
 
 def _most_locked(item: StrategyResult) -> Run:
@@ -333,14 +329,14 @@ def _tell_locks(who: str) -> Callable[[StrategyResult, Sequence[StrategyResult]]
 
 
 def _rewriting(item: StrategyResult) -> str:
-    tables = _typical(item)["rewritten"]
+    tables = typical(item)["rewritten"]
     return f", which rewrites {words.joined(tables[:3])}" if tables else ""
 
 
 def _tell_rewrites(best: StrategyResult, rivals: Sequence[StrategyResult]) -> str:
-    told = [f"{item['name']} rewrites {words.joined(_typical(item)['rewritten'][:3])}"
+    told = [f"{item['name']} rewrites {words.joined(typical(item)['rewritten'][:3])}"
             for item in rivals]  # fmt: skip
-    mine = _typical(best)["rewritten"]
+    mine = typical(best)["rewritten"]
     own = f"it rewrites only {words.joined(mine)}" if mine else "it rewrites no table"
     return f"{own}, while {words.joined(told)}"
 

@@ -94,6 +94,12 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     return "fail" if "fail" in found else "warn" if "warn" in found else "pass"
 
 
+def typical(result: StrategyResult) -> Run:
+    """The run in the middle, by duration; the faster one of two."""
+    runs = sorted(result["runs"], key=lambda run: run["duration_ms"])
+    return runs[(len(runs) - 1) // 2]
+
+
 def spread_of(values: Sequence[float]) -> Spread:
     return {
         "median": words.median(values),

@@ -16,6 +16,7 @@ from cowdb.controller.lab.blocking import longest_ms
 from cowdb.controller.lab.model import LabReport, Run, Statement, StrategyResult, Verdict
 from cowdb.controller.lab.reports import telling
 from cowdb.controller.lab.reports.picture import HEIGHT, Picture, picture
+from cowdb.controller.lab.verdict import typical
 
 _HERE = Path(__file__).parent / "template"
 _VERDICTS: dict[Verdict, tuple[str, str]] = {
@@ -78,7 +79,7 @@ def _environment() -> Environment:
 
 
 def _line(number: int, result: StrategyResult) -> _Line:
-    run = telling.typical(result)
+    run = typical(result)
     disk = run["disk"]
     stalls = [phase["stall_ms"] for phase in (run["load"]["phases"] if run["load"] else [])
               if phase["phase"] == "during"]  # fmt: skip
@@ -96,7 +97,7 @@ def _line(number: int, result: StrategyResult) -> _Line:
 def _shown(number: int, result: StrategyResult) -> _Shown:
     kept, more = telling.told_statements(result)
     blame = {reason["statement"] for reason in result["reasons"] if reason["level"] != "note"}
-    run = telling.typical(result)
+    run = typical(result)
     grouped = [(label, list(facts)) for label, facts in
                groupby(telling.facts(result), lambda fact: fact.label)]  # fmt: skip
     return _Shown(

@@ -13,6 +13,7 @@ from cowdb.controller.lab import words
 from cowdb.controller.lab.blocking import longest
 from cowdb.controller.lab.model import LabReport, StrategyResult, Verdict
 from cowdb.controller.lab.reports import telling
+from cowdb.controller.lab.verdict import typical
 
 _SIGNS: dict[Verdict, str] = {"pass": "✅ pass", "warn": "⚠️ warning", "fail": "❌ fail"}
 _LEVELS = {"fail": "❌", "warn": "⚠️", "note": "ℹ️"}
@@ -50,7 +51,7 @@ def _table(report: LabReport) -> Iterator[str]:
     yield "| strategy | verdict | duration | reads blocked | writes blocked | rewrites | WAL |"
     yield "|---|---|--:|--:|--:|---|--:|"
     for item in report["strategies"]:
-        run = telling.typical(item)
+        run = typical(item)
         blocked = [longest(run["locks"], "reads"), longest(run["locks"], "writes")]
         cells = [
             escaped(item["name"]),

@@ -22,6 +22,7 @@ from cowdb.controller.lab.model import (
     Traffic,
     Verdict,
 )
+from cowdb.controller.lab.verdict import typical
 
 VERDICTS: dict[Verdict, str] = {"pass": "passes", "warn": "passes with a warning", "fail": "fails"}
 _BLOCKS = {"reads": "blocks reads and writes", "writes": "blocks writes", "ddl": "blocks only DDL"}
@@ -37,12 +38,6 @@ class Fact:
     label: str
     text: str
     bad: bool = False
-
-
-def typical(result: StrategyResult) -> Run:
-    """The run in the middle."""
-    runs = sorted(result["runs"], key=lambda run: run["duration_ms"])
-    return runs[(len(runs) - 1) // 2]
 
 
 def title(report: LabReport) -> str:

@@ -29,7 +29,9 @@ class _Ink:
 
     def __call__(self, text: str, hue: str | None = None, *, bold: bool = False) -> str:
         shown = plain(text)
-        return click.style(shown, fg=hue, bold=bold or None) if self._color else shown
+        if not self._color or (hue is None and not bold):
+            return shown
+        return click.style(shown, fg=hue, bold=bold or None)
 
 
 def text(report: LabReport, *, color: bool) -> str:
