@@ -49,6 +49,8 @@ class Config:
     """Below this much room in the pool nothing new is made."""
     start_timeout: float = 60.0
     """Seconds a server may take to answer its first query, recovery not counted."""
+    sleep_after: int = 0
+    """Seconds without a client after which a branch made without --sleep sleeps; 0: never."""
     reap_interval: float = 1.0
     """Seconds between two looks for expired branches."""
     auto_spares: int = 2
@@ -121,7 +123,7 @@ def _value(key: str, value: object) -> object:
         if not isinstance(value, int | float) or value <= 0:
             raise InvalidError(f"config key {key!r} must be a number of seconds above 0")
         return float(value)
-    if key in {"min_free_bytes", "spares_memory", "branches_per_user"}:
+    if key in {"min_free_bytes", "spares_memory", "branches_per_user", "sleep_after"}:
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise InvalidError(f"config key {key!r} must be a whole number, not below 0")
         return value

@@ -15,7 +15,7 @@ from cowdb.wire import Mode, SourceKind
 NOBODY = -1
 """The owner of what belongs to no OS user."""
 
-Wanted = Literal["running", "stopped"]
+Wanted = Literal["running", "stopped", "sleeping"]
 Lifecycle = Literal["creating", "loading", "ready", "resetting", "deleting"]
 
 
@@ -70,6 +70,8 @@ class Cluster:
     :param superuser: the bootstrap superuser's role name.
     :param process: the latest server of this volume, dead or alive; its boot tells whether the
         host went down under it.
+    :param sleep_after: seconds without a client after which it stops until one comes; 0: never.
+        Such a server is reached through the front, which holds its port.
     """
 
     id: str
@@ -82,6 +84,7 @@ class Cluster:
     database: str
     durable: bool
     wanted: Wanted = "running"
+    sleep_after: int = 0
     process: Process | None = None
     limits: Limits = Limits()
 
@@ -116,6 +119,7 @@ class SnapshotRecord:
         source: the data directory, then pg_wal and the tablespaces when they lie elsewhere.
     :param origin: the volume that it is a snapshot of; empty for an attached source's.
     :param settled: id of the settled volume, once there is one.
+    :param freeze: its rows are frozen there.
     :param removed: the reference that it had until it was removed while branches came from it; such
         a record is implicit, has no volume, and goes with the last of those. Else empty.
     :param spares: how many spares it is to have; None leaves that to the agent.
@@ -142,6 +146,7 @@ class SnapshotRecord:
     parts: tuple[tuple[str, str], ...] = ()
     origin: str = ""
     settled: str | None = None
+    freeze: bool = False
     removed: str = ""
     spares: int | None = None
     branched_at: datetime | None = None

@@ -10,8 +10,9 @@ from typing import Literal, TypedDict
 
 Mode = Literal["online", "checkpoint", "stop"]
 SourceKind = Literal["attached", "managed"]
+Durability = Literal["fast", "full"]
 ServerState = Literal[
-    "creating", "loading", "running", "stopped", "crashed", "resetting", "deleting"
+    "creating", "loading", "running", "sleeping", "stopped", "crashed", "resetting", "deleting"
 ]
 
 
@@ -62,6 +63,8 @@ class SnapshotInfo(TypedDict):
     ref: str
     mode: Mode
     settled: bool
+    frozen: bool
+    """Settled, and reading rows in a branch of it dirties no block."""
     lsn: str
     timeline: int
     system_identifier: str
@@ -114,7 +117,11 @@ class BranchInfo(TypedDict):
     pg_version: str
     created_at: str
     expires_at: str | None
+    sleep_after: int | None
+    """Seconds without a client after which its server stops until the next one comes."""
     protected: bool
+    durability: Durability
+    """What outlives the host: "full", all that was committed; "fast", nothing is promised."""
     owner: str
     used_bytes: int | None
     limits: LimitsInfo

@@ -186,6 +186,16 @@ class AgentHost:
                     found.append(process.pid)
         return found
 
+    def fronts(self) -> list[psutil.Process]:
+        """What holds the ports of branches that may sleep: one process, or none."""
+        found = []
+        for pid in self.servers():
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(pid)
+                if "cowdb.agent.front" in process.cmdline():
+                    found.append(process)
+        return found
+
     def remains(self) -> dict[str, list[str]]:
         """What exists beside the pool itself: volumes, servers, rooms, ports. All empty when
         every branch, snapshot and source is gone."""

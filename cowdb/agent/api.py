@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -27,7 +28,9 @@ from cowdb.agent.service.context import Context
 from cowdb.agent.service.doctor import Doctor
 from cowdb.agent.service.hostpools import HostPools
 from cowdb.agent.service.logs import Logs
+from cowdb.agent.service.newbranch import ordinary
 from cowdb.agent.service.rebuild import Rebuild
+from cowdb.agent.service.sleep import Sleep
 from cowdb.agent.service.snapshots import Snapshots
 from cowdb.agent.service.sources import Sources
 from cowdb.agent.service.spares import Spares
@@ -57,7 +60,7 @@ class Api:
         self._context, self._audit, self._kind = context, audit, kind
         self.snapshots = Snapshots(context)
         self.sources = Sources(context)
-        self.spares = Spares(context, lambda *place: self.branches.ordinary(*place))
+        self.spares = Spares(context, partial(ordinary, context))
         self.branches = Branches(context, self.snapshots, self.spares)
         self.logs = Logs(context)
         self.pools = HostPools(context)
@@ -66,6 +69,7 @@ class Api:
         self.changes = Changes(context)
         self.ancestry = Ancestry(context)
         self.rebuild = Rebuild(context)
+        self.sleep = Sleep(context)
         self.routes = self._routes()
 
     def _routes(self) -> tuple[Route, ...]:

@@ -77,6 +77,10 @@ class Beneath:
 
         :param limit: bytes; a longer file is refused.
         """
+        return self.read_bytes(path, limit).decode("utf-8", "surrogateescape")
+
+    def read_bytes(self, path: Inside, limit: int) -> bytes:
+        """The same as bytes."""
         # O_NONBLOCK: opening a FIFO for reading would otherwise wait for a writer, for ever
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with self._place(path) as (where, name), self._explained(path):
@@ -88,7 +92,7 @@ class Beneath:
                 content = file.read(limit + 1)
         if len(content) > limit:
             raise UnsoundError(f"'{self.root / path}' is longer than {limit} bytes")
-        return content.decode("utf-8", "surrogateescape")
+        return content
 
     def write_text(self, path: Inside, text: str, owner: OsUser, mode: int) -> None:
         """Replace whatever file, link or FIFO is at `path`; nothing is written through it."""

@@ -20,6 +20,7 @@ from cowdb.agent import cgroups, recover
 from cowdb.agent.api import Api
 from cowdb.agent.audit import Audit
 from cowdb.agent.background import Background
+from cowdb.agent.front.keeper import Keeper as FrontKeeper
 from cowdb.agent.host import Host
 from cowdb.agent.keeper import Keeper
 from cowdb.agent.operations import Claims, Operations
@@ -85,12 +86,14 @@ def _running(config: Config, kind: Kind) -> Iterator[Api]:
     store, audit = Store(config.store), Audit(config.log_dir / "audit.jsonl")
     pools, children = Pools(store, config.min_free_bytes), Children()
     background, finishing = Background("background"), Background("finishing")
+    user = user_named(config.server_user)
     host = Host(
         config=config,
         pool=pools.get,
         keyring=Keyring(config.state_dir / KEY_FILE),
         children=children,
-        user=user_named(config.server_user),
+        user=user,
+        front=FrontKeeper(config, user, children),
         groups=cgroups.find(config.cgroup),
     )
     context = Context(
@@ -117,11 +120,13 @@ def _running(config: Config, kind: Kind) -> Iterator[Api]:
             background.start()
             background.put(api.snapshots.settle_all)
             reaper.start()
+            api.sleep.start()
         else:
             for task in rounds:
                 task()
         yield api
     finally:
+        api.sleep.stop()
         if kind == "daemon":
             reaper.stop()
             keeper.stop()

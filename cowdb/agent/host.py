@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cowdb.agent.cgroups import Groups
-from cowdb.agent.engines.postgres.control import Control
+from cowdb.agent.engines.postgres.controlfile import Control
+from cowdb.agent.front.keeper import Keeper
 from cowdb.agent.processes import Children
 from cowdb.agent.secrets import Keyring
+from cowdb.agent.steps import Step
 from cowdb.agent.storage.protocol import Pool
 from cowdb.agent.system import OsUser
 from cowdb.config import Config
@@ -23,6 +25,7 @@ Report = Callable[[str, int | None, int | None], None]
 class Host:
     """:param pool: the open pool of that id; raises PoolMissingError.
     :param user: the OS user that servers run as.
+    :param front: holds the ports of branches that may sleep.
     :param groups: the control groups of branches with limits."""
 
     config: Config
@@ -30,6 +33,7 @@ class Host:
     keyring: Keyring
     children: Children
     user: OsUser
+    front: Keeper
     groups: Groups = field(default_factory=Groups)
 
     def settings_file(self, snapshot: str) -> Path:
@@ -44,6 +48,8 @@ class Attempt:
 
     :param secrets: such as the password of a `--dsn`; never journaled.
     :param settings: of the server that is being copied; they may hold secrets, too.
+    :param resumed: the server that was paused goes on.
+    :param passed: is told of each step that was done.
     """
 
     report: Report = lambda what, done, total: None
@@ -54,3 +60,5 @@ class Attempt:
     control: Control | None = None
     quarantined: list[str] = field(default_factory=list)
     backup: bool = False
+    resumed: bool = False
+    passed: Callable[[Step], None] = lambda step: None

@@ -4,7 +4,7 @@ prepare(tx)  checks the request, changes the records, returns the intent; one tr
              with the journal's entry
 steps        effects, in order; a failure undoes those that began, newest first
 commit(tx)   the records as they are now; one transaction with "committed"
-cleanup      effects that only go forward
+cleanup      effects that only go forward; without any, "committed" is "done"
 complete(tx) what was to be removed goes, one transaction with "done"; after an undo
 restore(tx)  the records as they were before, one transaction with "undone"
 """
@@ -113,7 +113,10 @@ class Operations:
         try:
             _say(operation, "begun", caller=caller)
             self._forward(operation, commit, attempt)
-            self.clean_up(operation, attempt)
+            if operation.plan.cleanup:
+                self.clean_up(operation, attempt)
+            else:
+                _say(operation, "done")
         finally:
             self._at_work.discard(operation.id)
 
@@ -182,7 +185,10 @@ class Operations:
                 self._do(step, attempt)
             with self.store.transaction() as tx:
                 commit(tx, attempt)
-                journal.mark(tx, operation, "committed")
+                if operation.plan.cleanup:
+                    journal.mark(tx, operation, "committed")
+                else:
+                    _finish(tx, operation)
         except BaseException as error:
             self.take_back(operation, begun, attempt, _reason(error))
             raise
@@ -194,6 +200,7 @@ class Operations:
         took = (time.perf_counter() - before) * 1000
         name = type(step).__name__
         attempt.timings[name] = attempt.timings.get(name, 0.0) + took
+        attempt.passed(step)
 
     def take_back(
         self, operation: Operation, begun: Sequence[AnyStep], attempt: Attempt, reason: str
@@ -228,9 +235,8 @@ class Operations:
         for step in operation.plan.cleanup[done:]:
             self._do(step, attempt)
         with self.store.transaction(lazy=True) as tx:
-            complete(tx, operation.subject)
+            _finish(tx, operation)
             after(tx)
-            journal.mark(tx, operation, "done")
         _say(operation, "done")
 
     def resume(self, subject: str, *, forgiving: bool = False) -> None:
@@ -258,6 +264,11 @@ class Operations:
 
 def _only_tells(plan: Plan) -> bool:
     return all(isinstance(step, NoteMark | AdmitClients) for step in plan.cleanup)
+
+
+def _finish(tx: Transaction, operation: Operation) -> None:
+    complete(tx, operation.subject)
+    journal.mark(tx, operation, "done")
 
 
 def complete(tx: Transaction, subject: str) -> None:
@@ -294,6 +305,7 @@ def restore(tx: Transaction, subject: str) -> None:
     source = tx.sources.get(subject)
     if source is not None and source.state == "deleting":
         tx.sources.put(replace(source, state="loading" if source.loader else "ready"))
+    made_for_it = snapshots[1] if branch and branch.state == "creating" else None
     for spare in tx.spares.all("snapshot = ? or id = ?", subject, subject):
         if spare.state == "deleting":
             tx.spares.put(replace(spare, state="ready"))
@@ -302,6 +314,8 @@ def restore(tx: Transaction, subject: str) -> None:
         if record is not None and record.state == "creating":
             table.delete(subject)
             tx.release(subject)
+    if made_for_it is not None and made_for_it.state == "creating":
+        tx.snapshots.delete(made_for_it.id)
 
 
 def _reason(error: BaseException) -> str:

@@ -17,7 +17,10 @@ from cowdb.agent.steps import (
     CreateVolume,
     DestroyVolume,
     Foreign,
+    ForkVolume,
+    FreezeRows,
     FreezeVolume,
+    HoldPort,
     InitCluster,
     LimitVolume,
     MakeRooms,
@@ -26,10 +29,11 @@ from cowdb.agent.steps import (
     Plan,
     Quarantine,
     ReadControl,
+    ReleasePort,
     RemoveRooms,
     RemoveSettings,
     ResumeServer,
-    SealServer,
+    Seal,
     Server,
     SnapshotSource,
     SnapshotVolume,
@@ -64,8 +68,8 @@ def create_branch(branch: BranchRecord, snapshot: SnapshotRecord) -> Plan:
         steps=(
             *_fresh_copy(server, snapshot, marks.of_branch(branch, raw=not snapshot.settled)),
             MakeRooms(server=server),
-            StartServer(server=server),
-            SealServer(server=server, sever=snapshot.settled is None),
+            *_hold(server),
+            StartServer(server=server, seal=Seal(sever=snapshot.settled is None)),
         )
     )
 
@@ -78,8 +82,7 @@ def make_spare(spare: BranchRecord, snapshot: SnapshotRecord) -> Plan:
         steps=(
             *_fresh_copy(server, snapshot, marks.of_spare(spare)),
             MakeRooms(server=server),
-            StartServer(server=server),
-            SealServer(server=server, sever=False),
+            StartServer(server=server, seal=Seal(sever=False)),
         )
     )
 
@@ -99,6 +102,14 @@ def take_spare(branch: BranchRecord, spare: BranchRecord) -> Plan:
 
 def remove_spare(spare: BranchRecord) -> Plan:
     return Plan(cleanup=_remove_server(server_of(spare)))
+
+
+def _hold(server: Server) -> tuple[AnyStep, ...]:
+    return (HoldPort(server=server),) if server.cluster.sleep_after else ()
+
+
+def _release(server: Server, why: str) -> tuple[AnyStep, ...]:
+    return (ReleasePort(server=server, why=why),) if server.cluster.sleep_after else ()
 
 
 def _fresh_copy(
@@ -137,8 +148,7 @@ def reset_branch(
         steps=(
             *_fresh_copy(new, snapshot, mark),
             StopServer(server=old, immediate=True, restart=running),
-            StartServer(server=new),
-            SealServer(server=new, sever=snapshot.settled is None),
+            StartServer(server=new, seal=Seal(sever=snapshot.settled is None)),
         ),
         cleanup=(DestroyVolume(pool=old.cluster.pool, volume=old.cluster.volume),),
     )
@@ -158,6 +168,7 @@ def remove_branch(
 def _remove_server(server: Server, *, promote: bool = False) -> tuple[AnyStep, ...]:
     cluster = server.cluster
     return (
+        *_release(server, f"branch {server.name!r} was removed"),
         StopServer(server=server, immediate=True),
         DestroyVolume(pool=cluster.pool, volume=cluster.volume, promote=promote),
         RemoveRooms(id=cluster.id),
@@ -190,6 +201,35 @@ def snapshot_cluster(
     return Plan(steps=(*steps, _read_control(snapshot)))
 
 
+def branch_cluster(
+    branch: BranchRecord, snapshot: SnapshotRecord, origin: Server, *,
+    running: bool, ordered: bool, forks: bool,
+) -> Plan:  # fmt: skip
+    """A snapshot of a server that cowdb runs and a branch of it, for which alone it is taken.
+
+    :param forks: the pool makes both at once, while the server stands still.
+    """
+    taking = snapshot_cluster(snapshot, origin, running=running, ordered=ordered).steps
+    making = create_branch(branch, snapshot).steps
+    if forks:
+        taking = tuple(_forked(step, branch, snapshot) for step in taking)
+        making = tuple(step for step in making if not isinstance(step, CloneVolume))
+    return Plan(steps=(*taking, *making))
+
+
+def _forked(step: AnyStep, branch: BranchRecord, snapshot: SnapshotRecord) -> AnyStep:
+    if not isinstance(step, SnapshotVolume):
+        return step
+    return ForkVolume(
+        pool=step.pool,
+        origin=step.origin,
+        snapshot=snapshot.id,
+        mark=step.mark,
+        volume=branch.cluster.volume,
+        clone_mark=marks.of_branch(branch, raw=True),
+    )
+
+
 def _read_control(snapshot: SnapshotRecord) -> ReadControl:
     return ReadControl(
         pool=snapshot.pool, volume=snapshot.id, data=snapshot.data, version=snapshot.version
@@ -217,8 +257,8 @@ def snapshot_attached(snapshot: SnapshotRecord, record: SourceRecord) -> Plan:
 
 
 def settle(snapshot: SnapshotRecord, settled: str) -> Plan:
-    """A scratch clone recovers, loses its wires and shuts down cleanly; frozen, it is what
-    branches are cloned from. The original stays."""
+    """A scratch clone recovers, loses its wires, has its rows frozen where that is wanted, and
+    shuts down cleanly; read-only, it is what branches are cloned from. The original stays."""
     server = Server(
         name=f"{snapshot.parent_name}@{snapshot.name}",
         cluster=settling_cluster(snapshot, settled),
@@ -235,8 +275,8 @@ def settle(snapshot: SnapshotRecord, settled: str) -> Plan:
             ),
             Quarantine(server=server, parts=snapshot.parts, settings_of=snapshot.id),
             MakeRooms(server=server),
-            StartServer(server=server),
-            SealServer(server=server),
+            StartServer(server=server, seal=Seal()),
+            *((FreezeRows(server=server),) if snapshot.freeze else ()),
             StopServer(server=server),
             FreezeVolume(pool=snapshot.pool, volume=settled),
         ),
@@ -289,8 +329,7 @@ def create_managed(source: SourceRecord) -> Plan:
             _source_volume(source),
             InitCluster(server=server),
             MakeRooms(server=server),
-            StartServer(server=server),
-            SealServer(server=server, sever=False),
+            StartServer(server=server, seal=Seal(sever=False)),
             CreateDatabase(server=server),
         )
     )
@@ -315,8 +354,7 @@ def copy_managed(
                 settings_of=source.id,
             ),
             MakeRooms(server=server),
-            StartServer(server=server),
-            SealServer(server=server),
+            StartServer(server=server, seal=Seal()),
         ),
         cleanup=(RemoveSettings(id=source.id),),
     )
@@ -337,9 +375,26 @@ def remove_source(source: SourceRecord) -> Plan:
 
 def start_server(server: Server, *, running: bool) -> Plan:
     """:param running: it runs already."""
-    return Plan(steps=(StartServer(server=server, again=running),))
+    stopped = server.cluster.wanted == "stopped"  # else its port is held
+    return Plan(
+        steps=(*(_hold(server) if stopped else ()), StartServer(server=server, again=running))
+    )
 
 
 def stop_server(server: Server, *, running: bool) -> Plan:
     """:param running: it runs now, and is to run again if this fails."""
-    return Plan(steps=(StopServer(server=server, restart=running),))
+    return Plan(
+        steps=(StopServer(server=server, restart=running),),
+        cleanup=_release(server, f"branch {server.name!r} was stopped"),
+    )
+
+
+def sleep(server: Server) -> Plan:
+    """Stop it while its port stays open; if a client comes first, nothing happens."""
+    return Plan(steps=(StopServer(server=server, restart=True, idle=True),))
+
+
+def wake(server: Server) -> Plan:
+    """Start it for the clients that wait. There is nothing to undo: a server that did not start is
+    gone, and one that did may run."""
+    return Plan(steps=(StartServer(server=server, again=True),))

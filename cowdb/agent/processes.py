@@ -217,7 +217,7 @@ def _await_standstill(pids: list[int], deadline: float) -> None:
     while moving := [pid for pid in pids if (stat := _stat(pid)) and stat[_STATE] not in "TtZX"]:
         if time.monotonic() > deadline:
             raise ServerError(f"process {moving[0]} of the server could not be paused")
-        time.sleep(0.0005)  # the kernel has no event for "has stopped" for other people's children
+        time.sleep(0.0001)  # the kernel has no event for "has stopped" for other people's children
 
 
 def resume(process: Process) -> None:

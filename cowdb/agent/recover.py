@@ -2,7 +2,7 @@
 
     pools made by cowdb      mounted again after a reboot
     unfinished operations    "running" is undone, "committed" is finished
-    servers                  found again by pid and start time; those that should run and do not
+    servers, doors           found again by pid and start time; those that should run and do not
                              (a reboot, a kill) are started, unless their files may be torn
     implicit snapshots       that no branch came from, because of a crash in between, go
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psycopg
 
-from cowdb.agent import journal, plan
+from cowdb.agent import doors, journal, plan
 from cowdb.agent.effects import do
 from cowdb.agent.effects.servers import process_of
 from cowdb.agent.host import Attempt
@@ -26,7 +26,7 @@ from cowdb.agent.service.context import Context
 from cowdb.agent.steps import DestroyVolume, StartServer, StopServer
 from cowdb.agent.storage import pools as drivers
 from cowdb.errors import BusyError, CowdbError
-from cowdb.model import BranchRecord, SourceRecord
+from cowdb.model import BranchRecord, SourceRecord, Wanted
 
 log = logging.getLogger("cowdb.recover")
 
@@ -89,6 +89,7 @@ def adopt_servers(context: Context) -> None:
             continue
         except (CowdbError, OSError, psycopg.Error) as error:
             log.warning("server not started: %s", error, extra={"target": name})
+    doors.agree(context)
 
 
 def _adopt(context: Context, record_id: str) -> None:
@@ -103,12 +104,15 @@ def _adopt(context: Context, record_id: str) -> None:
         do(StartServer(server=server), context.host, attempt)
         process = attempt.process
         log.info("started again", extra={"target": record.name})
-    if process is None or process == record.cluster.process:
+    woken = record.cluster.wanted == "sleeping"  # by an agent that did not come to say so
+    if process is None or (process == record.cluster.process and not woken):
         return
     with context.store.transaction() as tx:
         branch, source = tx.branches.get(record_id), tx.sources.get(record_id)
         if branch is not None:
-            tx.branches.put(replace(branch, cluster=replace(branch.cluster, process=process)))
+            wanted: Wanted = "running" if woken else branch.cluster.wanted
+            cluster = replace(branch.cluster, process=process, wanted=wanted)
+            tx.branches.put(replace(branch, cluster=cluster))
         elif source is not None and source.cluster is not None:
             tx.sources.put(replace(source, cluster=replace(source.cluster, process=process)))
 

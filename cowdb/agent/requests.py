@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from cowdb.wire import Mode
+from cowdb.wire import Durability, Mode
 
 Name = Annotated[str, msgspec.Meta(max_length=200)]
 RelationFile = Annotated[str, msgspec.Meta(pattern=r"^base/[0-9]{1,10}/[0-9]{1,10}$")]
 Rows = Annotated[int, msgspec.Meta(ge=0, lt=2**48)]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=366 * 86400)]
+Rest = Annotated[int, msgspec.Meta(ge=0, le=366 * 86400)]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,11 +55,13 @@ class AddSource(Request, frozen=True, kw_only=True):
 
 
 class CreateSnapshot(Request, frozen=True, kw_only=True):
-    """:param settle: wait until branches of it start without recovery."""
+    """:param settle: wait until branches of it start without recovery.
+    :param freeze: settle it with its rows frozen."""
 
     ref: Name
     mode: Mode = "checkpoint"
     settle: bool = False
+    freeze: bool = False
     protected: bool = False
 
 
@@ -70,6 +73,9 @@ class WarmSnapshot(Request, frozen=True, kw_only=True):
 
 class CreateBranch(Request, frozen=True, kw_only=True):
     """:param origin: a snapshot, or a bare source or branch.
+    :param durability: "fast" runs without fsync; "full" keeps what was committed when the host
+        goes down.
+    :param sleep_seconds: without a client, after which it sleeps; 0: never; None: the host's.
     :param memory_bytes: at most this much memory; None is what the host gives by default.
     :param cpus: at most this many processors' worth of time, likewise.
     :param disk_bytes: at most this much of the pool beyond its snapshot, likewise."""
@@ -78,7 +84,9 @@ class CreateBranch(Request, frozen=True, kw_only=True):
     origin: Name
     port: int | None = None
     ttl_seconds: Seconds | None = None
+    sleep_seconds: Rest | None = None
     hidden: bool = False
+    durability: Durability = "fast"
     memory_bytes: Annotated[int, msgspec.Meta(ge=64 * 2**20, lt=2**60)] | None = None
     cpus: Annotated[float, msgspec.Meta(ge=0.01, le=10_000)] | None = None
     disk_bytes: Annotated[int, msgspec.Meta(ge=16 * 2**20, lt=2**60)] | None = None

@@ -73,6 +73,20 @@ class SnapshotVolume(Step, frozen=True, kw_only=True):
         return f"snapshot volume {self.origin} as {self.volume}"
 
 
+class ForkVolume(Step, frozen=True, kw_only=True):
+    """SnapshotVolume and CloneVolume in one, of a volume that nobody writes to for the moment."""
+
+    pool: str
+    origin: str
+    snapshot: str
+    mark: dict[str, str]
+    volume: str
+    clone_mark: dict[str, str]
+
+    def describe(self) -> str:
+        return f"snapshot volume {self.origin} as {self.snapshot}, cloned as {self.volume}"
+
+
 class SnapshotSource(Step, frozen=True, kw_only=True):
     """The directories of an attached source, in one atomic snapshot; where the driver copies
     file by file, between pg_backup_start and pg_backup_stop."""
@@ -170,28 +184,45 @@ class BaseBackup(Step, frozen=True, kw_only=True):
         return f"pg_basebackup into {self.server.name}"
 
 
-class StartServer(Step, frozen=True, kw_only=True):
-    """:param again: it ran before the operation, so undoing this step lets it run."""
-
-    server: Server
-    again: bool = False
-
-    def describe(self) -> str:
-        where = "privately" if self.server.private else f"on port {self.server.cluster.port}"
-        return f"start {self.server.name} {where}"
-
-
-class SealServer(Step, frozen=True, kw_only=True):
+class Seal(msgspec.Struct, frozen=True, kw_only=True):
     """The part of the quarantine that needs SQL, and the server's own password.
 
     :param sever: subscriptions may still point at their publishers.
     """
+
+    sever: bool = True
+
+
+class StartServer(Step, frozen=True, kw_only=True):
+    """:param again: it ran before the operation, so undoing this step lets it run.
+    :param seal: what its first query does."""
+
+    server: Server
+    again: bool = False
+    seal: Seal | None = None
+
+    def describe(self) -> str:
+        where = "privately" if self.server.private else f"on port {self.server.cluster.port}"
+        return f"start {'and seal ' if self.seal else ''}{self.server.name} {where}"
+
+
+class SealServer(Step, frozen=True, kw_only=True):
+    """What `Seal` is, done to a server that runs."""
 
     server: Server
     sever: bool = True
 
     def describe(self) -> str:
         return f"seal {self.server.name}"
+
+
+class FreezeRows(Step, frozen=True, kw_only=True):
+    """Freeze every row, so that reading them in a clone writes nothing."""
+
+    server: Server
+
+    def describe(self) -> str:
+        return f"freeze the rows of {self.server.name}"
 
 
 class AdmitClients(Step, frozen=True, kw_only=True):
@@ -212,14 +243,35 @@ class CreateDatabase(Step, frozen=True, kw_only=True):
 
 class StopServer(Step, frozen=True, kw_only=True):
     """:param immediate: without a shutdown checkpoint, for what is to be thrown away.
-    :param restart: undoing this step starts the server again."""
+    :param restart: undoing this step starts the server again.
+    :param idle: only if no client is connected, or comes, until it has stopped."""
 
     server: Server
     immediate: bool = False
     restart: bool = False
+    idle: bool = False
 
     def describe(self) -> str:
         return f"stop {self.server.name}"
+
+
+class HoldPort(Step, frozen=True, kw_only=True):
+    """Have the front hold a server's port; undone by giving it up."""
+
+    server: Server
+
+    def describe(self) -> str:
+        return f"hold port {self.server.cluster.port} for {self.server.name}"
+
+
+class ReleasePort(Step, frozen=True, kw_only=True):
+    """:param why: for clients that wait there."""
+
+    server: Server
+    why: str
+
+    def describe(self) -> str:
+        return f"give up port {self.server.cluster.port} of {self.server.name}"
 
 
 class Checkpoint(Step, frozen=True, kw_only=True):
@@ -307,6 +359,7 @@ AnyStep = (
     CreateVolume
     | CloneVolume
     | SnapshotVolume
+    | ForkVolume
     | SnapshotSource
     | LimitVolume
     | FreezeVolume
@@ -317,9 +370,12 @@ AnyStep = (
     | BaseBackup
     | StartServer
     | SealServer
+    | FreezeRows
     | AdmitClients
     | CreateDatabase
     | StopServer
+    | HoldPort
+    | ReleasePort
     | Checkpoint
     | PauseServer
     | ResumeServer

@@ -11,9 +11,11 @@ import ctypes
 import grp
 import os
 import pwd
+import shutil
 import subprocess
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from cowdb.errors import CommandError, InvalidError
@@ -26,6 +28,7 @@ _KEEP = -1
 # Becomes the program that follows, as the same process, once it has been told to.
 _WAITING = ("/bin/sh", "-c", 'read -r told && exec "$@" </dev/null', "sh")
 _UMOUNT_NOFOLLOW = 8
+_SETPRIV = shutil.which("setpriv")  # of util-linux
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -66,7 +69,18 @@ def group_id(name: str) -> int | None:
 
 def groups_of(user: OsUser) -> list[int]:
     """Every group the user is in, its primary one included."""
-    return os.getgrouplist(user.name, user.gid) if not user.name.isdigit() else [user.gid]
+    try:
+        return list(_groups(user, Path("/etc/group").stat().st_mtime_ns))
+    except FileNotFoundError:
+        return list(_groups(user, 0))
+
+
+@lru_cache(maxsize=64)
+def _groups(user: OsUser, _modified: int) -> tuple[int, ...]:
+    """Once for each state of /etc/group: systemd's answer takes a millisecond."""
+    if user.name.isdigit():
+        return (user.gid,)
+    return tuple(os.getgrouplist(user.name, user.gid))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +150,9 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own, so that it outlives the agent.
 
+    The user is switched by setpriv(1), on the way: to do it between fork and exec, Python would
+    have to copy the page tables of the whole agent, where vfork copies nothing.
+
     :param stdout: a file descriptor (root opened it; the child cannot choose another).
     :param first: is given the process's number before the program begins, which then has nothing
         to read. When it raises, or the agent dies in it, the program never begins.
@@ -166,6 +183,10 @@ def _popen(
     stdin: int, stdout: int, stderr: int, cwd: str | Path,
 ) -> subprocess.Popen[bytes]:  # fmt: skip
     uid, gid, groups = _identity(user)
+    if uid is not None and _SETPRIV is not None and os.access(words[0], os.X_OK):
+        kept = ",".join(str(group) for group in groups or [])
+        switch = [f"--reuid={uid}", f"--regid={gid}", f"--groups={kept}"]
+        words, uid, gid, groups = [_SETPRIV, *switch, "--", *words], None, None, None
     try:
         return subprocess.Popen(
             words,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import cast
 
 import click
 
@@ -19,12 +20,12 @@ from cowdb.cli.output import (
     table,
 )
 from cowdb.units import parse_duration, parse_size, size_text
-from cowdb.wire import BranchInfo
+from cowdb.wire import BranchInfo, Durability
 
 _CODES = "0 success, 1 failure, 2 usage, 4 not found, 5 conflict, 6 no agent, 7 not permitted"
 _CARD = ("name", "state", "dsn", "snapshot", "removed_snapshot", "source", "datadir", "pg_version",
-         "owner", "created_at", "expires_at", "protected", "used", "limits",
-         "quarantined")  # fmt: skip
+         "owner", "created_at", "expires_at", "sleep_after", "protected", "durability", "used",
+         "limits", "quarantined")  # fmt: skip
 
 
 @click.group()
@@ -36,6 +37,8 @@ def branch() -> None:
     epilog=epilog(
         "cowdb branch create try-a --from main@before-v2\n"
         "cowdb branch create pr-42 --from main --ttl 2h\n"
+        "cowdb branch create kept --from main@before-v2 --durability full\n"
+        "cowdb branch create demo --from main --sleep 10m\n"
         "cowdb branch create mcts-7 --from main@s --memory 2G --cpus 1.5 --disk 5G",
         _CODES,
     )
@@ -45,6 +48,13 @@ def branch() -> None:
               help="A snapshot, or a bare source or branch, of which one is taken.")  # fmt: skip
 @click.option("--port", type=int, help="This port instead of a free one.")
 @click.option("--ttl", metavar="TIME", help="Remove it after this time, such as 2h.")
+@click.option("--sleep", metavar="TIME", help="Stop its server after this time without a client, "
+              "such as 10m, until the next one connects; or off.")  # fmt: skip
+@click.option("--durability", type=click.Choice(["fast", "full"]), default="fast",
+              show_default=True,
+              help="fast: no waiting for the disk; what was committed outlives a killed server, "
+              "but not a host that goes down: the branch has to be reset then. full: it outlives "
+              "both, at an fsync for each commit.")  # fmt: skip
 @click.option("--memory", metavar="SIZE", help="At most this much memory, such as 2G.")
 @click.option("--cpus", type=click.FloatRange(0.01, 10_000), metavar="N",
               help="At most this many processors' worth of time, such as 1.5.")  # fmt: skip
@@ -53,21 +63,24 @@ def branch() -> None:
 @dry_option
 @json_option
 def create(
-    name: str, origin: str, port: int | None, ttl: str | None, memory: str | None,
-    cpus: float | None, disk: str | None, dry_run: bool, as_json: bool,
+    name: str, origin: str, port: int | None, ttl: str | None, sleep: str | None, durability: str,
+    memory: str | None, cpus: float | None, disk: str | None, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a branch; it answers queries when this returns."""
     seconds = parse_duration(ttl) if ttl else None
+    rest = (0 if sleep == "off" else parse_duration(sleep)) if sleep else None
     memory_bytes, disk_bytes = (parse_size(size) if size else None for size in (memory, disk))
     if dry_run:
         with client() as agent:
             limits = {"memory_bytes": memory_bytes, "cpus": cpus, "disk_bytes": disk_bytes}
-            print_plan(agent.plans.branch(name, origin, port, **limits), as_json)
+            plan = agent.plans.branch(name, origin, port, sleep_seconds=rest, **limits)
+            print_plan(plan, as_json)
         return
     with client() as agent, Progress(shown=not as_json) as report:
         made = agent.branches.create(
-            name, origin, port=port, ttl_seconds=seconds, memory_bytes=memory_bytes, cpus=cpus,
-            disk_bytes=disk_bytes, report=report,
+            name, origin, port=port, ttl_seconds=seconds, sleep_seconds=rest,
+            durability=cast(Durability, durability),
+            memory_bytes=memory_bytes, cpus=cpus, disk_bytes=disk_bytes, report=report,
         )  # fmt: skip
     if as_json:
         print_json(made)

@@ -22,7 +22,7 @@ from cowdb.units import size_text
 from cowdb.wire import Mode, SnapshotInfo
 
 _CODES = "0 success, 1 failure, 2 usage, 4 not found, 5 conflict, 6 no agent, 7 not permitted"
-_CARD = ("ref", "mode", "consistency", "settled", "lsn", "timeline", "system_identifier",
+_CARD = ("ref", "mode", "consistency", "settled", "frozen", "lsn", "timeline", "system_identifier",
          "pg_version", "created_at", "used", "protected", "spares", "branches")  # fmt: skip
 
 
@@ -34,7 +34,8 @@ def snapshot() -> None:
 @snapshot.command(
     epilog=epilog(
         "cowdb snapshot create main@before-v2\n"
-        "cowdb snapshot create main@nightly --mode online --settle",
+        "cowdb snapshot create main@nightly --mode online --settle\n"
+        "cowdb snapshot create main@nightly --settle --freeze",
         _CODES,
     )
 )
@@ -44,10 +45,16 @@ def snapshot() -> None:
               help="online: as it is, crash-consistent; checkpoint: the same after a CHECKPOINT, "
               "for a short recovery; stop: shut down cleanly for the moment of it.")  # fmt: skip
 @click.option("--settle", is_flag=True, help="Wait until branches of it start without recovery.")
+@click.option("--freeze", is_flag=True,
+              help="Settle it with VACUUM (FREEZE): reading rows in a branch then writes nothing, "
+              "and diff looks at what was changed and no more. Costs time, and disk for every page "
+              "with a row that is not frozen yet, at most the database once more.")  # fmt: skip
 @click.option("--protect", is_flag=True, help="Refuse to remove it.")
 @dry_option
 @json_option
-def create(ref: str, mode: str, settle: bool, protect: bool, dry_run: bool, as_json: bool) -> None:
+def create(
+    ref: str, mode: str, settle: bool, freeze: bool, protect: bool, dry_run: bool, as_json: bool
+) -> None:
     """Take a snapshot: REF is SOURCE@NAME or BRANCH@NAME."""
     if dry_run:
         with client() as agent:
@@ -55,8 +62,9 @@ def create(ref: str, mode: str, settle: bool, protect: bool, dry_run: bool, as_j
         return
     with client() as agent, Progress(shown=not as_json) as report:
         taken = agent.snapshots.create(
-            ref, mode=cast(Mode, mode), settle=settle, protected=protect, report=report
-        )
+            ref, mode=cast(Mode, mode), settle=settle, freeze=freeze, protected=protect,
+            report=report,
+        )  # fmt: skip
     if as_json:
         print_json(taken)
         return

@@ -36,7 +36,7 @@ def connect_to(name: str, psql_args: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json({"name": name, "dsn": found["dsn"], "port": found["port"]})
         return
-    if found["state"] != "running" or found["dsn"] is None:
+    if found["state"] not in ("running", "sleeping") or found["dsn"] is None:
         raise ConflictError(f"{name!r} is {found['state']}", hint=f"cowdb branch start {name}")
     from cowdb.config import load
     from cowdb.controller import programs

@@ -32,7 +32,7 @@ def throw_away(
     name = f"{'_' if hidden else ''}{prefix}-{secrets.token_hex(4)}"
     with connect() as client:
         branch = client.branches.create(
-            name, origin, ttl_seconds=_LONGEST, hidden=hidden, report=report
+            name, origin, ttl_seconds=_LONGEST, sleep_seconds=0, hidden=hidden, report=report
         )
     try:
         yield branch

@@ -11,6 +11,7 @@ from cowdb.wire import (
     AncestorInfo,
     BranchInfo,
     ChangesInfo,
+    Durability,
     Finding,
     LogInfo,
     Mode,
@@ -57,10 +58,11 @@ class Plans:
         return self._ask("POST", _path("snapshots"), {"ref": ref, "mode": mode})
 
     def branch(
-        self, name: str, origin: str, port: int | None = None, **limits: float | None
-    ) -> list[str]:
+        self, name: str, origin: str, port: int | None = None, *,
+        sleep_seconds: int | None = None, **limits: float | None,
+    ) -> list[str]:  # fmt: skip
         """:param limits: memory_bytes, cpus and disk_bytes, as for Branches.create."""
-        body = _given(name=name, origin=origin, port=port, **limits)
+        body = _given(name=name, origin=origin, port=port, sleep_seconds=sleep_seconds, **limits)
         return self._ask("POST", _path("branches"), body)
 
     def reset(self, name: str) -> list[str]:
@@ -184,11 +186,13 @@ class Snapshots:
         self._call = transport.call
 
     def create(
-        self, ref: str, *, mode: Mode = "checkpoint", settle: bool = False,
+        self, ref: str, *, mode: Mode = "checkpoint", settle: bool = False, freeze: bool = False,
         protected: bool = False, report: Report = quiet,
     ) -> SnapshotInfo:  # fmt: skip
-        """:param settle: wait until branches of it start without recovery."""
+        """:param settle: wait until branches of it start without recovery.
+        :param freeze: settle it with its rows frozen, so that reading them dirties no block."""
         body = {"ref": ref, "mode": mode, "settle": settle, "protected": protected}
+        body |= {"freeze": True} if freeze else {}
         return cast(SnapshotInfo, self._call("POST", _path("snapshots"), body, report))
 
     def list(self, *, sizes: bool = False) -> list[SnapshotInfo]:
@@ -220,12 +224,16 @@ class Branches:
 
     def create(
         self, name: str, origin: str, *, port: int | None = None, ttl_seconds: int | None = None,
-        hidden: bool = False, memory_bytes: int | None = None, cpus: float | None = None,
-        disk_bytes: int | None = None, report: Report = quiet,
+        sleep_seconds: int | None = None, hidden: bool = False,
+        durability: Durability | None = None, memory_bytes: int | None = None,
+        cpus: float | None = None, disk_bytes: int | None = None, report: Report = quiet,
     ) -> BranchInfo:  # fmt: skip
-        """:param origin: a snapshot, or a bare source or branch, of which one is taken."""
+        """:param origin: a snapshot, or a bare source or branch, of which one is taken.
+        :param sleep_seconds: without a client, after which it sleeps; 0 for never.
+        :param durability: "fast" (the default) or "full", see docs/security.md."""
         body = _given(
-            name=name, origin=origin, port=port, ttl_seconds=ttl_seconds, hidden=hidden,
+            name=name, origin=origin, port=port, ttl_seconds=ttl_seconds,
+            sleep_seconds=sleep_seconds, hidden=hidden, durability=durability,
             memory_bytes=memory_bytes, cpus=cpus, disk_bytes=disk_bytes,
         )  # fmt: skip
         return cast(BranchInfo, self._call("POST", _path("branches"), body, report))

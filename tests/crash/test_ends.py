@@ -129,11 +129,17 @@ def test_a_branch_that_ran_when_the_power_went_is_not_believed(host: World) -> N
     for name in ("torn", "resting"):
         client.branches.create(name, "main@settled")
     client.branches.stop("resting")
+    for name, origin in (("full", "main@settled"), ("full-raw", "main@raw")):
+        client.branches.create(name, origin, durability="full")
+        host.sql(name, "insert into kept values (-1, 'committed')")
     _reboot(host)
     host.start()
     client = host.client
     states = {item["name"]: item["state"] for item in client.branches.list()}
-    assert states == {"keep": "crashed", "torn": "crashed", "resting": "stopped"}
+    assert states == {"keep": "crashed", "torn": "crashed", "resting": "stopped",
+                      "full": "running", "full-raw": "running"}  # fmt: skip
+    for name in ("full", "full-raw"):
+        assert host.rows(name) == 2001
     assert client.sources.show("main")["state"] == "running"  # it syncs what it commits
 
     for name in ("torn", "keep"):
@@ -157,7 +163,7 @@ def test_a_branch_that_ran_when_the_power_went_is_not_believed(host: World) -> N
     assert host.rows("keep") == 2000
     host.host.restart_agent()
     assert host.client.branches.show("keep")["state"] == "running"
-    for name in ("torn", "resting"):
+    for name in ("torn", "resting", "full", "full-raw"):
         host.client.branches.remove(name)
     host.known.clear()  # the servers are others now, and keep was reset
     host.check()

@@ -289,7 +289,7 @@ def test_operations(host: AgentHost) -> None:
     assert newest["finished_at"] is not None
     begun, ended = map(datetime.fromisoformat, (newest["started_at"], newest["finished_at"]))
     assert begun <= ended
-    assert found[1]["kind"] == "snapshot create"
+    assert found[1]["kind"] == "source add"
 
 
 def test_words_after_two_dashes_belong_to_the_command(host: AgentHost) -> None:

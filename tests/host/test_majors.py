@@ -37,12 +37,15 @@ def test_source_snapshots_and_branches(host: AgentHost, major: str) -> None:
     assert source["pg_version"].split(".")[0] == major
     host.sql(source["dsn"], "create table t (i int primary key)",
              "insert into t select generate_series(1, 500)")  # fmt: skip
-    for mode in ("online", "checkpoint", "stop"):
-        host.json("snapshot", "create", f"main@{mode}", "--mode", mode, "--settle")
-        branch = host.json("branch", "create", mode, "--from", f"main@{mode}")
+    for mode, more, kept in (("online", (), "fast"), ("checkpoint", ("--freeze",), "full"),
+                             ("stop", (), "fast")):  # fmt: skip
+        taken = host.json("snapshot", "create", f"main@{mode}", "--mode", mode, "--settle", *more)
+        assert taken["frozen"] is bool(more)
+        branch = host.json("branch", "create", mode, "--from", f"main@{mode}", "--durability", kept)
         host.sql(branch["dsn"], "alter table t add column j text")
         assert host.sql(branch["dsn"], "select count(*) from t") == [(500,)]
     child = host.json("branch", "create", "child", "--from", "online")
+    host.json("branch", "reset", "checkpoint")
     shown = host.sql(child["dsn"], "select current_setting('server_version_num')::int / 10000")
     assert shown == [(int(major),)]
     diff = host.json("diff", "main@stop", "child", status=3)

@@ -64,8 +64,8 @@ def test_a_dry_run_prints_the_plan_and_does_nothing(host: AgentHost) -> None:
     _source(host)
     planned = host.json("branch", "create", "a", "--from", "main", "--dry-run")["plan"]
     assert planned[0] == "checkpoint main"
-    assert any(step.startswith("clone sn-") for step in planned)
-    assert planned[-1] == "seal a"
+    assert any(step.startswith("snapshot volume") and " br-" in step for step in planned)
+    assert planned[-1].startswith("start and seal a on port")
     assert host.json("branch", "list") == []
     host.json("branch", "create", "a", "--from", "main")
     for words in (("branch", "rm", "a"), ("branch", "reset", "a"),

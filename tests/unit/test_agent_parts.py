@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -32,7 +33,7 @@ from cowdb.agent.requests import AddSource, Request
 from cowdb.agent.secrets import KEY_BYTES, Keyring, scram_verifier
 from cowdb.agent.service import views
 from cowdb.agent.service.context import Context
-from cowdb.errors import ConflictError, InvalidError, NotPermittedError, PortError
+from cowdb.errors import CommandError, ConflictError, InvalidError, NotPermittedError, PortError
 from tests.unit.records import BRANCH
 
 LOOPBACK = "127.0.0.1"
@@ -330,3 +331,26 @@ def test_sizes_for_people() -> None:
         "1.5 KiB",
         "5.0 GiB",
     ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("tool", ["setpriv", None])
+def test_a_program_is_spawned_as_another_user_in_a_session_of_its_own(
+    tool: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By setpriv and without: the same user, groups, umask and environment, and the same pid."""
+    monkeypatch.setattr(system, "_SETPRIV", tool and shutil.which(tool))
+    nobody = system.user_named("nobody")
+    script = 'echo "$$"; id -u; id -G; umask; pwd; env | cut -d= -f1 | sort | tr "\\n" " "'
+    with (tmp_path / "said").open("wb") as file:
+        child = system.spawn(
+            ["/bin/sh", "-c", script], user=nobody, env={"MORE": "1"}, stdout=file.fileno(), cwd="/"
+        )
+        assert os.getsid(child.pid) == child.pid
+        assert child.wait(10) == 0
+    said = (tmp_path / "said").read_text().split("\n")
+    groups = " ".join(str(group) for group in system.groups_of(nobody))
+    assert said[:5] == [str(child.pid), str(nobody.uid), groups, "0077", "/"]
+    assert {"LC_ALL", "MORE", "PATH"} <= set(said[5].split())
+    with pytest.raises(CommandError, match="not installed"):
+        system.spawn(["/nowhere/postgres"], user=nobody)

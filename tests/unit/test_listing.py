@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from cowdb.agent.front.keeper import Keeper
 from cowdb.agent.host import Host
 from cowdb.agent.policy import Caller
 from cowdb.agent.processes import Children
@@ -25,6 +27,7 @@ def host(tmp_path: Path) -> Host:
     return Host(
         config=Config(), pool=lambda _: pool, keyring=Keyring(tmp_path / "key"),
         children=Children(), user=user_of(0),
+        front=cast(Keeper, None),
     )  # fmt: skip
 
 

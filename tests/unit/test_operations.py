@@ -255,7 +255,7 @@ def test_nobody_else_touches_an_operation_at_work(bench: Bench) -> None:
         seen.append(bench.operations.at_work(operation))
 
     bench.operations.clean_up = watched  # type: ignore[method-assign]
-    bench.run("a")
+    bench.run("a", "z")
     assert seen == [True, True]
     assert not bench.operations._at_work
 

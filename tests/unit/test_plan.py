@@ -17,6 +17,8 @@ from cowdb.agent.steps import (
     CreateVolume,
     DestroyVolume,
     Foreign,
+    ForkVolume,
+    FreezeRows,
     FreezeVolume,
     InitCluster,
     MakeRooms,
@@ -28,7 +30,7 @@ from cowdb.agent.steps import (
     RemoveRooms,
     RemoveSettings,
     ResumeServer,
-    SealServer,
+    Seal,
     Server,
     SnapshotSource,
     SnapshotVolume,
@@ -56,8 +58,7 @@ def test_a_branch_of_a_settled_snapshot() -> None:
         steps=(
             clone("se-1", "br-1"),
             MakeRooms(server=SERVER),
-            StartServer(server=SERVER),
-            SealServer(server=SERVER, sever=False),
+            StartServer(server=SERVER, seal=Seal(sever=False)),
         )
     )
 
@@ -69,8 +70,7 @@ def test_a_branch_of_a_raw_snapshot_is_quarantined_before_it_starts() -> None:
             clone("sn-1", "br-1", RAW_MARK),
             cut,
             MakeRooms(server=SERVER),
-            StartServer(server=SERVER),
-            SealServer(server=SERVER, sever=True),
+            StartServer(server=SERVER, seal=Seal(sever=True)),
         )
     )
 
@@ -84,11 +84,43 @@ def test_a_reset_keeps_the_old_copy_until_the_new_one_answers(running: bool) -> 
         steps=(
             clone("se-1", "br-2", mark),
             StopServer(server=SERVER, immediate=True, restart=running),
-            StartServer(server=new),
-            SealServer(server=new, sever=False),
+            StartServer(server=new, seal=Seal(sever=False)),
         ),
         cleanup=(DestroyVolume(pool="pool", volume="br-1"),),
     )
+
+
+PARENT = Server(name="main", cluster=SOURCE.cluster or BRANCH.cluster, branch=False)
+
+
+@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_branch_of_a_server_is_its_snapshot_and_the_branch_of_that(
+    running: bool, ordered: bool
+) -> None:
+    snapshot = replace(SNAPSHOT, parts=())
+    taking = plan.snapshot_cluster(snapshot, PARENT, running=running, ordered=ordered).steps
+    making = plan.create_branch(BRANCH, snapshot).steps
+    made = plan.branch_cluster(
+        BRANCH, snapshot, PARENT, running=running, ordered=ordered, forks=False
+    )
+    assert made == Plan(steps=(*taking, *making))
+
+
+def test_where_the_pool_can_both_are_made_while_the_parent_stands_still() -> None:
+    snapshot = replace(SNAPSHOT, parts=())
+    made = plan.branch_cluster(BRANCH, snapshot, PARENT, running=True, ordered=False, forks=True)
+    assert made.steps == (
+        Checkpoint(server=PARENT),
+        PauseServer(server=PARENT),
+        ForkVolume(
+            pool="pool", origin="so-1", snapshot="sn-1", mark=marks.of_snapshot(snapshot),
+            volume="br-1", clone_mark=RAW_MARK,
+        ),
+        ResumeServer(server=PARENT),
+        CONTROL,
+        *plan.create_branch(BRANCH, snapshot).steps[1:],
+    )  # fmt: skip
 
 
 def test_removals_only_go_forward() -> None:
@@ -164,24 +196,27 @@ def test_settling_is_durable_private_and_ends_frozen() -> None:
     made = plan.settle(SNAPSHOT, "se-9")
     kinds = [type(step) for step in made.steps]
     assert kinds == [
-        CloneVolume, Quarantine, MakeRooms, StartServer, SealServer, StopServer, FreezeVolume,
+        CloneVolume, Quarantine, MakeRooms, StartServer, StopServer, FreezeVolume,
     ]  # fmt: skip
     start = made.steps[3]
     assert isinstance(start, StartServer)
     assert start.server.private
     assert start.server.cluster.durable
-    stop = made.steps[5]
+    assert start.seal == Seal(sever=True)
+    stop = made.steps[4]
     assert isinstance(stop, StopServer)
     assert not stop.immediate  # cleanly, or it would not be settled
     assert made.cleanup == (RemoveRooms(id="se-9"),)
+    rows = plan.settle(replace(SNAPSHOT, freeze=True), "se-9")
+    assert rows.steps == (*made.steps[:4], FreezeRows(server=start.server), *made.steps[4:])
 
 
 def test_managed_sources() -> None:
     server = plan.server_of(SOURCE)
     volume = CreateVolume(pool="pool", volume="so-1", mark=marks.of_source(SOURCE))
     assert plan.create_managed(SOURCE).steps == (
-        volume, InitCluster(server=server), MakeRooms(server=server), StartServer(server=server),
-        SealServer(server=server, sever=False), CreateDatabase(server=server),
+        volume, InitCluster(server=server), MakeRooms(server=server),
+        StartServer(server=server, seal=Seal(sever=False)), CreateDatabase(server=server),
     )  # fmt: skip
     copied = plan.copy_managed(SOURCE, "host=there", (("/mnt/space", "tblspc/1"),))
     assert copied.steps[:3] == (
@@ -206,6 +241,5 @@ def test_a_plan_can_be_read() -> None:
     assert plan.create_branch(BRANCH, SETTLED).describe() == [
         "clone se-1 as br-1",
         "make room for the log and socket of pr-42",
-        "start pr-42 on port 15500",
-        "seal pr-42",
+        "start and seal pr-42 on port 15500",
     ]

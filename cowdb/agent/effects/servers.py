@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -13,12 +14,14 @@ from typing import Any
 import psycopg
 
 from cowdb.agent import cgroups, ports, processes
+from cowdb.agent.effects import doors
 from cowdb.agent.effects.dispatch import do, undo
 from cowdb.agent.effects.sources import keep_settings
 from cowdb.agent.engines.postgres import (
     admin,
     binaries,
     control,
+    freeze,
     imports,
     quarantine,
     replay,
@@ -27,12 +30,15 @@ from cowdb.agent.engines.postgres import (
 )
 from cowdb.agent.engines.postgres.server import Launch
 from cowdb.agent.engines.postgres.settings import parse, pins
+from cowdb.agent.front.keeper import BEHIND, OUTSIDE
 from cowdb.agent.host import Attempt, Host
+from cowdb.agent.secrets import scram_verifier
 from cowdb.agent.steps import (
     AdmitClients,
     BaseBackup,
     Checkpoint,
     CreateDatabase,
+    FreezeRows,
     InitCluster,
     MakeRooms,
     PauseServer,
@@ -50,7 +56,9 @@ from cowdb.agent.storage.protocol import Part, VolumeId
 from cowdb.errors import NotFoundError, PoolMissingError, ServerError, UnsoundError
 from cowdb.model import Cluster, Process
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK = OUTSIDE
+# Nobody works there: what autovacuum notes would only be in the way of what cowdb promises.
+ALONE = {"autovacuum": "off"}
 
 
 def tree_of(target: Server, host: Host) -> Path:
@@ -61,13 +69,17 @@ def launch_of(target: Server, host: Host) -> Launch:
     """How this server is started, whatever its state."""
     cluster = target.cluster
     tools = binaries.pick(host.config.bindirs, cluster.version)
-    settings = {**pins(tools.major), **({} if cluster.durable else server.FAST)}
+    settings = {
+        **pins(tools.major),
+        **(ALONE if target.private else {}),
+        **(server.SAFE if cluster.durable else server.FAST),
+    }
     enter = partial(_enter_group, host, cluster) if cluster.limits.grouped else None
     return Launch(
         datadir=tree_of(target, host) / cluster.data,
         rooms=rooms.rooms_of(host.config, cluster.id),
         port=cluster.port,
-        host="" if target.private else LOOPBACK,
+        host="" if target.private else BEHIND if doors.has_door(target) else LOOPBACK,
         user=host.user,
         binaries=tools,
         superuser=cluster.superuser,
@@ -106,8 +118,8 @@ def require_whole(target: Server, host: Host) -> None:
     )
     if not control.read_control(datadir, tools, host.user).clean:
         raise ServerError(
-            f"the host went down while {target.name!r} ran, and a branch runs without fsync: its "
-            "files may be damaged",
+            f"the host went down while {target.name!r} ran, and a branch runs without fsync "
+            "(--durability fast): its files may be damaged",
             hint=f"cowdb branch reset {target.name}",
         )
 
@@ -129,6 +141,8 @@ def _(step: Quarantine, host: Host, attempt: Attempt) -> None:
     )
     launch = launch_of(step.server, host)
     replay.refuse_tablespaces(launch.datadir, launch.binaries, host.user)
+    if step.server.cluster.durable:  # it will be started again after a power cut, as it is
+        _write_out(tree)
 
 
 @do.register
@@ -167,24 +181,66 @@ def _(step: StartServer, host: Host, attempt: Attempt) -> None:
     if running is None:
         require_whole(step.server, host)
         if not step.server.private:
-            ports.require_free(LOOPBACK, step.server.cluster.port)
-        running = server.start(launch, host.children, host.config.start_timeout)
+            ports.require_free(launch.host, step.server.cluster.port)
+        sealing = partial(_sealing, step, host, attempt)
+        running = server.start(launch, host.children, host.config.start_timeout, sealing)
+    elif step.seal:
+        do(SealServer(server=step.server, sever=step.seal.sever), host, attempt)
     attempt.process = running
+    doors.open_door(step.server, host)
+
+
+def _sealing(step: StartServer, host: Host, attempt: Attempt) -> server.Query:
+    """The server's first query; what it takes counts apart from the start."""
+    if step.seal is None:
+        return server.ask
+    seal = _seal(SealServer(server=step.server, sever=step.seal.sever), host, attempt)
+
+    def query(db: psycopg.Connection[Any]) -> None:
+        before = time.perf_counter()
+        seal(db)
+        took = (time.perf_counter() - before) * 1000
+        for name, more in (("SealServer", took), ("StartServer", -took)):
+            attempt.timings[name] = attempt.timings.get(name, 0.0) + more
+
+    return query
 
 
 @undo.register
 def _(step: StartServer, host: Host, attempt: Attempt) -> None:
     if not step.again:
         _halt(step.server, host, immediate=True)
+        doors.asleep(step.server, host)
 
 
 @do.register
 def _(step: SealServer, host: Host, attempt: Attempt) -> None:
-    cluster = step.server.cluster
+    seal = _seal(step, host, attempt)
     with _session(step.server, host) as db:
+        seal(db)
+
+
+def _seal(step: SealServer, host: Host, attempt: Attempt) -> server.Query:
+    """:raises psycopg.Error: when it is run, what the server refuses."""
+    cluster = step.server.cluster
+    verifier = scram_verifier(host.keyring.password(cluster.id))
+
+    def query(db: psycopg.Connection[Any]) -> None:
         if step.sever:
             attempt.quarantined += admin.sever_subscriptions(db)
-        admin.set_password(db, cluster.superuser, host.keyring.password(cluster.id))
+        admin.set_password(db, cluster.superuser, verifier)
+
+    return query
+
+
+@do.register
+def _(step: FreezeRows, host: Host, attempt: Attempt) -> None:
+    with _session(step.server, host) as db:
+        names = freeze.databases(db)
+    for name in names:
+        attempt.report(f"freeze the rows of {step.server.name}: {name}", None, None)
+        with _session(step.server, host, name) as db:
+            freeze.freeze(db)
 
 
 @do.register
@@ -208,15 +264,15 @@ def _(step: Checkpoint, host: Host, attempt: Attempt) -> None:
 
 
 @contextlib.contextmanager
-def _session(target: Server, host: Host) -> Iterator[psycopg.Connection[Any]]:
+def _session(target: Server, host: Host, dbname: str = "") -> Iterator[psycopg.Connection[Any]]:
     """:raises ServerError, PoolFullError: it refused, or died of it, with what its log says."""
     room = rooms.rooms_of(host.config, target.cluster.id)
     before = rooms.log_size(room)
-    process = process_of(target, host)
+    process, cluster = process_of(target, host), target.cluster
+    major = int(cluster.version.partition(".")[0])
+    place = admin.Place(room.sockets, cluster.port, cluster.superuser, major)
     try:
-        with admin.session(
-            room.sockets, target.cluster.port, target.cluster.superuser, process
-        ) as db:
+        with admin.session(place, process, dbname) as db:
             yield db
     except psycopg.Error as error:
         if process and not (room.sockets / f".s.PGSQL.{target.cluster.port}").exists():
@@ -224,15 +280,17 @@ def _session(target: Server, host: Host) -> Iterator[psycopg.Connection[Any]]:
                 f"the server of {target.name!r} runs, but its socket in {room.sockets} is gone",
                 hint="stop it and start it again, and it makes a new one",
             ) from error
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise server.explained(
-            f"the server of {target.name!r} refused: {said}", rooms.log_since(room, before)
-        ) from error
+        said = f"the server of {target.name!r} refused: {server.first_line(error)}"
+        raise server.explained(said, rooms.log_since(room, before)) from error
 
 
 @do.register
 def _(step: StopServer, host: Host, attempt: Attempt) -> None:
-    _halt(step.server, host, immediate=step.immediate)
+    doors.shut(step.server, host, idle=step.idle)
+    try:
+        _halt(step.server, host, immediate=step.immediate)
+    finally:
+        doors.asleep(step.server, host)
     if not step.immediate and not step.server.cluster.durable:
         _write_out(tree_of(step.server, host))
 
@@ -271,11 +329,13 @@ def _(step: PauseServer, host: Host, attempt: Attempt) -> None:
 def _(step: ResumeServer, host: Host, attempt: Attempt) -> None:
     if process := process_of(step.server, host):
         processes.resume(process)
+    attempt.resumed = True
 
 
 @undo.register
 def _(step: PauseServer, host: Host, attempt: Attempt) -> None:
-    do(ResumeServer(server=step.server), host, attempt)
+    if not attempt.resumed:  # else somebody else may have paused it since, for their snapshot
+        do(ResumeServer(server=step.server), host, attempt)
 
 
 @do.register

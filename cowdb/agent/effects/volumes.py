@@ -9,13 +9,14 @@ from cowdb.agent.steps import (
     CloneVolume,
     CreateVolume,
     DestroyVolume,
+    ForkVolume,
     FreezeVolume,
     LimitVolume,
     NoteMark,
     ReadControl,
     SnapshotVolume,
 )
-from cowdb.agent.storage.protocol import LimitsDisk, Promotes, VolumeId
+from cowdb.agent.storage.protocol import Forks, LimitsDisk, Promotes, VolumeId
 from cowdb.agent.system import user_of
 from cowdb.errors import LimitsUnavailableError
 
@@ -33,6 +34,22 @@ def _(step: CloneVolume, host: Host, attempt: Attempt) -> None:
 @do.register
 def _(step: SnapshotVolume, host: Host, attempt: Attempt) -> None:
     host.pool(step.pool).snapshot(VolumeId(step.origin), VolumeId(step.volume), step.mark)
+
+
+@do.register
+def _(step: ForkVolume, host: Host, attempt: Attempt) -> None:
+    pool = host.pool(step.pool)
+    assert isinstance(pool, Forks)
+    pool.fork(
+        VolumeId(step.origin), VolumeId(step.snapshot), step.mark,
+        VolumeId(step.volume), step.clone_mark,
+    )  # fmt: skip
+
+
+@undo.register
+def _(step: ForkVolume, host: Host, attempt: Attempt) -> None:
+    for volume in (step.volume, step.snapshot):
+        host.pool(step.pool).destroy(VolumeId(volume))
 
 
 @do.register

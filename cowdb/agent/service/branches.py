@@ -6,7 +6,6 @@ import logging
 import time
 from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 
 from cowdb.agent import plan, ports
@@ -15,7 +14,7 @@ from cowdb.agent.host import Attempt, Report
 from cowdb.agent.operations import Intent, Planned
 from cowdb.agent.policy import Caller, require_owner
 from cowdb.agent.requests import CreateBranch
-from cowdb.agent.service import fairness, promotion, views
+from cowdb.agent.service import fairness, live, promotion, views
 from cowdb.agent.service.context import (
     Context,
     claim_port,
@@ -28,12 +27,13 @@ from cowdb.agent.service.context import (
     require_ready,
     timings,
 )
+from cowdb.agent.service.newbranch import record_of
 from cowdb.agent.service.snapshots import Snapshots
 from cowdb.agent.service.spares import Spares
 from cowdb.agent.steps import NoteMark
 from cowdb.agent.store import EXPIRING, Transaction
 from cowdb.errors import ConflictError, CowdbError
-from cowdb.model import NOBODY, BranchRecord, Cluster, SnapshotRecord, Wanted
+from cowdb.model import BranchRecord, SnapshotRecord, Wanted
 from cowdb.names import branch_name, parse_ref
 from cowdb.wire import BranchInfo, RemovedInfo
 
@@ -61,6 +61,12 @@ class Branches:
             if found := self._spares.take(request, asked, caller, attempt, before):
                 return found
             return self._create(request, request.origin, None, caller, attempt, before)
+        if live.is_of_server(self._context, ref.parent):
+            live.create(
+                self._context, self._snapshots, request, ref.parent, caller, attempt,
+                partial(record_of, self._context), before,
+            )  # fmt: skip
+            return self.show(request.name, caller, sizes=False)
         try:
             implicit = self._snapshots.take_implicit(ref.parent, caller, attempt)
         except Planned as planned:
@@ -77,7 +83,7 @@ class Branches:
         with self._context.store.transaction() as tx:
             taken = tx.ports()
         port = request.port or ports.choose(self._context.host.config.ports, taken, LOOPBACK)
-        branch = self._record(request, first.snapshot, new_id("br"), port, caller)
+        branch = record_of(self._context, request, first.snapshot, new_id("br"), port, caller)
         return Planned([*first.steps, *plan.create_branch(branch, first.snapshot).describe()])
 
     def _require_free(self, tx: Transaction, name: str) -> None:
@@ -110,26 +116,14 @@ class Branches:
             fairness.require_share(tx, self._context.host, caller, hidden=request.hidden)
             tx.claim_name(request.name, "branch", branch_id)
             port = claim_port(self._context, tx, request.port, branch_id)
-            branch = self._record(request, snapshot, branch_id, port, caller)
+            branch = record_of(self._context, request, snapshot, branch_id, port, caller)
             tx.branches.put(branch)
             tx.snapshots.put(replace(snapshot, branched_at=branch.created_at))
             return Intent("branch create", request.name, branch_id,
                           plan.create_branch(branch, snapshot))  # fmt: skip
 
         def commit(tx: Transaction, done: Attempt) -> None:
-            branch = tx.branches.get(branch_id)
-            assert branch is not None
-            snapshot = tx.snapshots.get(branch.snapshot)
-            took = timings(done.timings, (time.perf_counter() - before) * 1000)
-            tx.branches.put(
-                replace(
-                    branch,
-                    state="ready",
-                    cluster=replace(branch.cluster, process=done.process),
-                    quarantined=(*(snapshot.quarantined if snapshot else ()), *done.quarantined),
-                    timings=took,
-                )
-            )
+            live.ready(before, tx, done, branch_id)
 
         self._context.operations.run(caller.name, prepare, commit, attempt)
         self._context.spares_due.set()
@@ -142,42 +136,7 @@ class Branches:
         """What the caller may have and asks for."""
         with self._context.store.transaction() as tx:
             fairness.require_share(tx, self._context.host, caller, hidden=request.hidden)
-        return self._record(request, snapshot, branch_id, port, caller)
-
-    def ordinary(self, snapshot: SnapshotRecord, branch_id: str, port: int) -> BranchRecord:
-        """A branch for which nothing special was asked, and by nobody in particular."""
-        request = CreateBranch(name=f"_spare-{branch_id}", origin=snapshot.name)
-        return self._record(request, snapshot, branch_id, port, Caller(NOBODY, 0))
-
-    def _record(
-        self, request: CreateBranch, snapshot: SnapshotRecord, branch_id: str, port: int,
-        caller: Caller,
-    ) -> BranchRecord:  # fmt: skip
-        now = self._context.now()
-        ttl = request.ttl_seconds
-        return BranchRecord(
-            id=branch_id,
-            name=request.name,
-            snapshot=snapshot.id,
-            base=snapshot.settled or snapshot.id,
-            state="creating",
-            cluster=Cluster(
-                id=branch_id,
-                pool=snapshot.pool,
-                volume=branch_id,
-                data=snapshot.data,
-                port=port,
-                version=snapshot.version,
-                superuser=snapshot.superuser,
-                database=snapshot.database,
-                durable=False,
-                limits=fairness.limits_of(self._context.host, snapshot.pool, request, caller),
-            ),
-            owner_uid=caller.uid,
-            created_at=now,
-            expires_at=now + timedelta(seconds=ttl) if ttl else None,
-            hidden=request.hidden,
-        )
+        return record_of(self._context, request, snapshot, branch_id, port, caller)
 
     def show(self, name: str, caller: Caller, *, sizes: bool = True) -> BranchInfo:
         with self._context.store.transaction() as tx:

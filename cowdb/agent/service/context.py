@@ -21,6 +21,7 @@ from cowdb.names import parse_ref, parse_snapshot_ref
 
 STEP_NAMES = {
     "CloneVolume": "clone",
+    "ForkVolume": "clone",
     "SnapshotVolume": "snapshot",
     "SnapshotSource": "snapshot",
     "StartServer": "start",
@@ -106,6 +107,15 @@ def find_parent(tx: Transaction, name: str) -> SourceRecord | BranchRecord:
             hint="cowdb source list, or cowdb branch list",
         )
     return find_source(tx, name) if owner[0] == "source" else find_branch(tx, name)
+
+
+def held_parent(tx: Transaction, name: str, subject: str) -> SourceRecord | BranchRecord:
+    """What has that name, and is the one that the caller holds; ready."""
+    origin = find_parent(tx, name)
+    if origin.id != subject:
+        raise ConflictError(f"{name!r} was replaced meanwhile", hint="try again")
+    require_ready(origin, f"{name!r}")
+    return origin
 
 
 def find_snapshot(tx: Transaction, ref: str, *, implicit: bool = False) -> SnapshotRecord:

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cowdb.agent import journal, plan, processes, recover
+from cowdb.agent import doors, journal, plan, processes, recover
 from cowdb.agent.effects import do
 from cowdb.agent.effects.servers import require_whole
 from cowdb.agent.engines.postgres import binaries
@@ -42,7 +42,7 @@ class Doctor:
             require_root(caller, "repair")
         checks: tuple[Callable[[bool], Iterator[Finding]], ...] = (
             self._installation, self._pools, self._operations, self._volumes,
-            self._records, self._rooms, self._servers, self._idle,
+            self._records, self._rooms, self._servers, self._idle, self._doors,
         )  # fmt: skip
         return [finding for check in checks for finding in check(repair)]
 
@@ -262,6 +262,22 @@ class Doctor:
                 yield fixed(label, message, "removed it")
             else:
                 yield warning(label, message, "the agent replaces it; cowdb doctor --repair")
+
+    def _doors(self, repair: bool) -> Iterator[Finding]:
+        """Branches that may sleep, and whose clients find nobody there. (Repairing has had the
+        agent and the front agree, with the servers.)"""
+        with self._context.store.transaction() as tx:
+            branches = [item for item in tx.branches.all()
+                        if item.state == "ready" and doors.wants_door(item)]  # fmt: skip
+        try:
+            held = {door.id for door in self._context.host.front.doors()}
+        except CowdbError as error:
+            yield problem("front", error.message, error.hint)
+            return
+        for branch in branches:
+            if branch.id not in held:
+                message = f"nobody holds its port {branch.cluster.port}"
+                yield problem(branch.name, message, "cowdb doctor --repair has it held")
 
     def _crashed(self) -> Iterator[Finding]:
         host = self._context.host

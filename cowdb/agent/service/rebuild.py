@@ -182,11 +182,13 @@ class Rebuild:
         snapshots = {item.id: item for item in remains.snapshots}
         attached = {item.id: item for item in remains.sources if item.kind == "attached"}
         taken = {cluster.port for cluster in clusters.values()}
+        held = {(door.id, door.port) for door in self._host.front.doors()}
         for record, cluster in idle:
             if cluster.volume in remains.raw:
                 yield from self._quarantine_again(record, snapshots)
             cluster = yield from self._at_rest(record, cluster)
-            cluster = yield from self._with_port(record, cluster, taken, snapshots, attached)
+            if (cluster.id, cluster.port) not in held:  # the front outlived the store
+                cluster = yield from self._with_port(record, cluster, taken, snapshots, attached)
             taken.add(cluster.port)
             clusters[record.id] = cluster
         for _, cluster in idle:
@@ -227,7 +229,7 @@ class Rebuild:
             yield warning(_label(record), f"its pg_control cannot be read: {error}", "")
             clean = True
         if clean:
-            return replace(cluster, wanted="stopped")
+            return replace(cluster, wanted="sleeping" if cluster.sleep_after else "stopped")
         return replace(cluster, process=None if cluster.durable else _UNKNOWN)
 
     def _with_port(
@@ -279,7 +281,7 @@ class Rebuild:
         seal = SealServer(server=server, sever=False)
         if process_of(server, self._host) is not None:
             do(seal, self._host, Attempt())
-        elif server.cluster.wanted == "stopped":
+        elif server.cluster.wanted != "running":
             do(StartServer(server=server), self._host, Attempt())
             try:
                 do(seal, self._host, Attempt())

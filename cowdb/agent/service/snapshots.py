@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -21,6 +21,7 @@ from cowdb.agent.service.context import (
     Context,
     find_parent,
     find_snapshot,
+    held_parent,
     new_id,
     note_protection,
     require_ready,
@@ -39,6 +40,18 @@ log = logging.getLogger("cowdb.snapshots")
 SNAPSHOT_PATIENCE = 600.0  # seconds: snapshots of one parent are taken one after the other
 
 
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How a snapshot is to be."""
+
+    mode: Mode
+    protected: bool = False
+    freeze: bool = False
+
+
+IMPLICIT = Wishes("checkpoint")
+
+
 class Snapshots:
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -50,72 +63,69 @@ class Snapshots:
             with self._context.store.transaction() as tx:
                 owner = find_parent(tx, parent).owner_uid
             require_owner(caller, owner, f"stop {parent!r} for a snapshot")
-        taken = self._take(
-            parent, name, request.mode, caller, Attempt(report=report), request.protected
-        )
+        how = Wishes(request.mode, request.protected, request.freeze)
+        made = self._take(parent, name, how, caller, Attempt(report=report))
         if request.settle:
-            self.settle(taken, report)
+            self.settle(made, report)
         else:
-            self._context.in_background(lambda: self._settle_quietly(taken))
+            self._context.in_background(lambda: self._settle_quietly(made))
         with self._context.store.transaction() as tx:
-            snapshot = tx.snapshots.get(taken)
+            snapshot = tx.snapshots.get(made)
             assert snapshot is not None
             return views.snapshot_info(tx, snapshot, wishes(self._context, tx))
 
     def take_implicit(self, parent: str, caller: Caller, attempt: Attempt) -> str:
         """A snapshot for one branch; goes when that goes. Returns its id."""
-        stamp = f"_{self._context.now():%Y%m%dT%H%M%S}-{new_id('i')}"  # no user can write this name
-        return self._take(parent, SnapshotName(stamp), "checkpoint", caller, attempt, False)
+        return self._take(parent, self.implicit_name(), IMPLICIT, caller, attempt)
+
+    def implicit_name(self) -> SnapshotName:
+        """One that no user can write."""
+        return SnapshotName(f"_{self._context.now():%Y%m%dT%H%M%S}-{new_id('i')}")
 
     def _take(
-        self, parent: str, name: SnapshotName, mode: Mode, caller: Caller, attempt: Attempt,
-        protected: bool,
-    ) -> str:  # fmt: skip
+        self, parent: str, name: SnapshotName, wishes: Wishes, caller: Caller, attempt: Attempt
+    ) -> str:
         before = time.perf_counter()
         with self._context.store.transaction() as tx:
             subject = find_parent(tx, parent).id
         snapshot_id = new_id("sn")
 
         def prepare(tx: Transaction) -> Intent:
-            origin = find_parent(tx, parent)
-            if origin.id != subject:  # we hold the one that had the name
-                raise ConflictError(f"{parent!r} was replaced meanwhile", hint="try again")
-            require_ready(origin, f"{parent!r}")
+            origin = held_parent(tx, parent, subject)
             if tx.snapshots.all("parent = ? and name = ?", origin.id, name):
                 raise ConflictError(
                     f"there is already a snapshot {parent}@{name}",
                     hint=f"cowdb snapshot rm {parent}@{name}, or choose another name",
                 )
-            snapshot = self._record(tx, origin, snapshot_id, name, mode, caller, protected)
-            self._context.pools.require_room(snapshot.pool)
-            tx.snapshots.put(snapshot)
+            snapshot = self.record(tx, origin, snapshot_id, name, wishes, caller)
             steps = self._plan(origin, snapshot)
             return Intent("snapshot create", f"{parent}@{name}", snapshot_id, steps)
 
         def commit(tx: Transaction, done: Attempt) -> None:
             snapshot = tx.snapshots.get(snapshot_id)
-            assert snapshot is not None and done.control is not None
-            tx.snapshots.put(
-                replace(
-                    snapshot,
-                    state="ready",
-                    lsn=done.control.lsn,
-                    timeline=done.control.timeline,
-                    system_identifier=done.control.system_identifier,
-                    consistency=_consistency(done),
-                    quarantined=tuple(done.quarantined),
-                    timings=timings(done.timings, (time.perf_counter() - before) * 1000),
-                )
-            )
+            assert snapshot is not None
+            took = timings(done.timings, (time.perf_counter() - before) * 1000)
+            cut = tuple(done.quarantined)
+            tx.snapshots.put(replace(taken(snapshot, done), quarantined=cut, timings=took))
             _note_restart(tx, parent, done)
 
         with self._context.claims.hold(subject, parent, SNAPSHOT_PATIENCE):
             self._context.operations.run(caller.name, prepare, commit, attempt)
         return snapshot_id
 
-    def _record(
+    def record(
         self, tx: Transaction, origin: SourceRecord | BranchRecord, snapshot_id: str, name: str,
-        mode: Mode, caller: Caller, protected: bool,
+        wishes: Wishes, caller: Caller,
+    ) -> SnapshotRecord:  # fmt: skip
+        """A new record, in the store; raises PoolFullError where there is no room for it."""
+        made = self._made(tx, origin, snapshot_id, name, wishes, caller)
+        self._context.pools.require_room(made.pool)
+        tx.snapshots.put(made)
+        return made
+
+    def _made(
+        self, tx: Transaction, origin: SourceRecord | BranchRecord, snapshot_id: str, name: str,
+        wishes: Wishes, caller: Caller,
     ) -> SnapshotRecord:  # fmt: skip
         cluster = origin.cluster
         if isinstance(origin, BranchRecord):
@@ -142,10 +152,11 @@ class Snapshots:
             data=data,
             parts=parts,
             origin=cluster.volume if cluster else "",
-            mode=mode,
+            mode=wishes.mode,
             consistency="crash-consistent",
             implicit=name.startswith("_"),
-            protected=protected,
+            protected=wishes.protected,
+            freeze=wishes.freeze,
             version=known.version,
             superuser=known.superuser,
             database=known.database,
@@ -164,10 +175,18 @@ class Snapshots:
         if origin.cluster is None:
             assert isinstance(origin, SourceRecord)
             return plan.snapshot_attached(snapshot, origin)
+        running = self.require_snapshottable(origin, origin.cluster)
+        ordered = self._context.pools.get(snapshot.pool).ordered
         server = plan.server_of(origin)
-        pool = self._context.pools.get(snapshot.pool)
-        tree = pool.path(VolumeId(origin.cluster.volume))
-        if outside := inspect_links(tree, PurePosixPath(snapshot.data)):
+        return plan.snapshot_cluster(snapshot, server, running=running, ordered=ordered)
+
+    def require_snapshottable(self, origin: SourceRecord | BranchRecord, cluster: Cluster) -> bool:
+        """Whether its server runs.
+
+        :raises UnsoundError: it keeps files outside its volume. ServerError: they may be torn."""
+        server = plan.server_of(origin)
+        tree = self._context.pools.get(cluster.pool).path(VolumeId(cluster.volume))
+        if outside := inspect_links(tree, PurePosixPath(cluster.data)):
             raise UnsoundError(
                 f"{origin.name!r} keeps files outside its volume: {outside[0]}",
                 hint="move that tablespace into the default one, or drop it",
@@ -175,7 +194,7 @@ class Snapshots:
         running = process_of(server, self._context.host) is not None
         if not running:
             require_whole(server, self._context.host)
-        return plan.snapshot_cluster(snapshot, server, running=running, ordered=pool.ordered)
+        return running
 
     def settle(self, snapshot_id: str, report: Report) -> None:
         """Recover a scratch clone once, so that branches start without replaying WAL."""
@@ -345,6 +364,19 @@ def _removable(tx: Transaction, snapshot_id: str) -> SnapshotRecord:
             f"snapshot {label!r} is protected", hint=f"cowdb snapshot protect {label} --off"
         )
     return snapshot
+
+
+def taken(snapshot: SnapshotRecord, done: Attempt) -> SnapshotRecord:
+    """The record of a snapshot that is there."""
+    assert done.control is not None
+    return replace(
+        snapshot,
+        state="ready",
+        lsn=done.control.lsn,
+        timeline=done.control.timeline,
+        system_identifier=done.control.system_identifier,
+        consistency=_consistency(done),
+    )
 
 
 def _consistency(done: Attempt) -> Literal["crash-consistent", "clean", "backup"]:

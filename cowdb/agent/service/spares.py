@@ -30,6 +30,7 @@ from cowdb.agent.service.context import (
     require_ready,
     timings,
 )
+from cowdb.agent.service.fairness import is_limited
 from cowdb.agent.spares import Automatic, Budget, Change, can_have, change, granted, wanted
 from cowdb.agent.store import Transaction
 from cowdb.errors import BusyError, ConflictError, CowdbError, StorageError
@@ -42,7 +43,6 @@ _SHARE = 32  # of the host's memory
 _PORTS_SHARE = 4  # of the ports that nothing else has
 _REST = 30.0  # seconds until one is tried again where it could not be made
 _URGENT = 1  # of taking: clients are admitted before the answer, the mark is written after it
-
 
 Record = Callable[[SnapshotRecord, str, int], BranchRecord]
 """A new branch of a snapshot, by its id and port."""
@@ -67,8 +67,8 @@ class Spares:
         :param record: what the branch is to be.
         :raises ConflictError: the name is taken. NotFoundError: the origin is not there.
         """
-        if request.port is not None:
-            return None
+        if request.port is not None or is_limited(request, self._context.host.config):
+            return None  # a spare runs on its own port already, and in no control group
         for spare in self._ready(request.origin):
             try:
                 with self._context.claims.hold(spare.id, spare.name, patience=0):
@@ -300,8 +300,9 @@ class _NotReadyError(Exception):
 def wishes(context: Context, tx: Transaction) -> dict[str, int]:
     """How many spares each snapshot is to have, as far as there is room for them."""
     config = context.host.config
+    # Where branches sleep unless told otherwise, hardly any would be given away.
     automatic = Automatic(
-        config.auto_spares, config.auto_spares_snapshots,
+        0 if config.sleep_after else config.auto_spares, config.auto_spares_snapshots,
         timedelta(seconds=config.auto_spares_seconds),
     )  # fmt: skip
     return wanted(tx.snapshots.all(), automatic, context.now())

@@ -52,7 +52,7 @@ def server_state(record: BranchRecord | SourceRecord, host: Host) -> ServerState
         return "stopped"
     if process_of(server_of(record), host) is not None:
         return "running"
-    return "stopped" if cluster.wanted == "stopped" else "crashed"
+    return "crashed" if cluster.wanted == "running" else cluster.wanted
 
 
 class Known:
@@ -89,7 +89,9 @@ def branch_info(
         "pg_version": cluster.version,
         "created_at": when(branch.created_at),
         "expires_at": iso(branch.expires_at),
+        "sleep_after": cluster.sleep_after or None,
         "protected": branch.protected,
+        "durability": "full" if cluster.durable else "fast",
         "owner": known.user(branch.owner_uid),
         "used_bytes": None,
         "limits": {
@@ -127,6 +129,7 @@ def snapshot_info(
         "ref": _reference(snapshot),
         "mode": snapshot.mode,
         "settled": snapshot.settled is not None,
+        "frozen": snapshot.settled is not None and snapshot.freeze,
         "lsn": snapshot.lsn,
         "timeline": snapshot.timeline,
         "system_identifier": snapshot.system_identifier,

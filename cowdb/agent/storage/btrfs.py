@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 import btrfsutil
@@ -22,9 +23,9 @@ from cowdb.agent.storage import btrfs_quota, subvolume
 from cowdb.agent.storage.btrfs_tree import filesystem_of, written_bytes
 from cowdb.agent.storage.changed import changed_ranges
 from cowdb.agent.storage.directory import TREE, Layout, Record
-from cowdb.agent.storage.fiemap import own_bytes_beneath
+from cowdb.agent.storage.fiemap import is_inline, own_bytes_beneath
 from cowdb.agent.storage.filepairs import opened_directory
-from cowdb.agent.storage.kernel import syncfs, translated
+from cowdb.agent.storage.kernel import syncfs, translated, write_back
 from cowdb.agent.storage.origin import refuse_holes, resolved
 from cowdb.agent.storage.protocol import (
     ChangedRange,
@@ -53,7 +54,9 @@ class BtrfsPool:
         """:param root: POOL; :param pool: the id that `.cowdb-pool` must show.
         :param own_image: the filesystem is in a file of cowdb's, and nobody else's concern."""
         self.root, self._own_image = root, own_image
-        self._layout = Layout(root, pool, remove_content=_remove_content, is_frozen=_is_frozen)
+        self._layout = Layout(
+            root, pool, remove_content=_remove_content, is_frozen=_is_frozen, keep_mark=_keep_mark
+        )
 
     @property
     def volumes(self) -> Path:
@@ -77,6 +80,23 @@ class BtrfsPool:
             if not frozen:
                 raise StorageError(f"volume {snapshot!r} is writable; only a frozen one is cloned")
             subvolume.snapshot(source, place / TREE, read_only=False)
+
+    def fork(
+        self, origin: VolumeId, snapshot: VolumeId, mark: Mark, volume: VolumeId, clone_mark: Mark
+    ) -> None:
+        """Two snapshots of the origin, asked for at the same moment: the kernel makes both in one
+        transaction, whose commit is what a snapshot costs."""
+        with ThreadPoolExecutor(1) as beside:
+            frozen = beside.submit(self.snapshot, origin, snapshot, mark)
+            try:
+                with self._layout.making(volume, clone_mark, frozen=False) as place:
+                    source, _ = self._layout.tree(place.parent.parent, origin)
+                    subvolume.snapshot(source, place / TREE, read_only=False)
+                    frozen.result()  # without it there is no clone
+            except BaseException:
+                if frozen.exception() is None:
+                    self.destroy(snapshot)
+                raise
 
     def freeze(self, volume: VolumeId) -> None:
         with self._layout.present() as base, translated(f"volume {volume!r} cannot be frozen"):
@@ -180,6 +200,17 @@ class BtrfsPool:
                 refuse_holes(path)
         parts = [Part(path, _inside(there, root)) for path, there in zip(paths, real, strict=True)]
         return Enclosure(root, tuple(parts))
+
+
+def _keep_mark(fd: int) -> None:
+    """Make a small file part of the running transaction, which the snapshot that follows commits.
+
+    As part of a tree the content comes to disk with the names that lead to it, or not at all. To
+    flush the disk for it beforehand would cost as much as the snapshot itself.
+    """
+    write_back(fd)
+    if not is_inline(fd):  # too large, or mounted with max_inline=0
+        os.fsync(fd)
 
 
 def _born(fd: int) -> int:

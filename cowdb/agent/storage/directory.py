@@ -62,15 +62,18 @@ class Record:
     mark: Mark
 
 
-def write_durably(path: Path, value: object) -> None:
-    """Replace the JSON file at `path` so that a crash leaves the old or the new one, whole."""
+def write_durably(path: Path, value: object, keep: Callable[[int], None] = os.fsync) -> None:
+    """Replace the JSON file at `path` so that a crash leaves the old or the new one, whole.
+
+    :param keep: makes the content of a descriptor last, before it gets its name.
+    """
     fresh = path.with_name(path.name + ".new")
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
     with open(fd, "w") as file:
         json.dump(value, file, indent=1, sort_keys=True)
         file.write("\n")
         file.flush()
-        os.fsync(fd)
+        keep(fd)
     fresh.rename(path)
 
 
@@ -143,6 +146,8 @@ class Layout:
     :param remove_content: removes all that the driver puts into a volume directory beside the
         mark, also when only half of it is there, following no link.
     :param is_frozen: whether the tree at that path, with that record, is frozen.
+    :param keep_mark: makes the mark of a volume that is being made last, at the latest by the time
+        that its tree is on disk.
     """
 
     def __init__(
@@ -152,7 +157,9 @@ class Layout:
         *,
         remove_content: Callable[[Path], None],
         is_frozen: Callable[[Path, Record], bool],
+        keep_mark: Callable[[int], None] = os.fsync,
     ) -> None:
+        self._keep_mark = keep_mark
         self.root = root
         self.pool = pool
         self._remove_content = remove_content
@@ -210,11 +217,11 @@ class Layout:
     def _announce(self, base: Path, place: Path, record: Record) -> None:
         staged = base / "staging" / place.name
         staged.mkdir(exist_ok=True)
-        self._write(staged, record)
+        self._write(staged, record, self._keep_mark)
         staged.chmod(0o755)  # whatever the umask: servers pass through it to their data
         staged.rename(place)
 
-    def _write(self, place: Path, record: Record) -> None:
+    def _write(self, place: Path, record: Record, keep: Callable[[int], None] = os.fsync) -> None:
         write_durably(
             place / MARK_FILE,
             {
@@ -224,6 +231,7 @@ class Layout:
                 "frozen": record.frozen,
                 "mark": dict(record.mark),
             },
+            keep,
         )
 
     def _read(self, place: Path) -> Record | None:

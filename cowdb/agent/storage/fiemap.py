@@ -18,6 +18,7 @@ from cowdb.agent.storage.kernel import ioctl
 _FIEMAP = 0xC020660B
 _SYNC = 1  # write the file out first
 _LAST, _SHARED, _UNWRITTEN = 0x1, 0x2000, 0x800
+_DELAYED, _INLINE = 0x4, 0x200
 # Unknown, delayed, encoded (compressed), encrypted, not aligned, inline, tail: the place says
 # nothing of the content.
 _UNCLEAR = 0x2 | 0x4 | 0x8 | 0x80 | 0x100 | 0x200 | 0x400
@@ -62,6 +63,13 @@ def _mapped(fd: int, flags: int) -> Iterator[tuple[int, int, int, int]]:
             if marks & _LAST:
                 return
             start = position + length
+
+
+def is_inline(fd: int) -> bool:
+    """Whether the content of an open file is in the metadata of its filesystem, all of it, and not
+    still in memory alone."""
+    marks = [marks for _, _, _, marks in _mapped(fd, 0)]
+    return bool(marks) and all(each & _INLINE and not each & _DELAYED for each in marks)
 
 
 @dataclass(frozen=True, slots=True)

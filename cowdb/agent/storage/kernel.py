@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 from cowdb.errors import PoolFullError, StorageError
 
+_WRITE_AND_WAIT = 7  # SYNC_FILE_RANGE_WAIT_BEFORE | _WRITE | _WAIT_AFTER
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.ioctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)
@@ -40,6 +41,12 @@ def ioctl(fd: int, request: int, argument: bytearray | int) -> None:
 def syncfs(fd: int) -> None:
     """Write out the whole filesystem that `fd` is on; raises OSError also when data was lost."""
     if _libc.syncfs(fd):
+        _raise()
+
+
+def write_back(fd: int) -> None:
+    """Have the pages of one file written, without a flush of the disk: sync_file_range(2)."""
+    if _libc.sync_file_range(fd, ctypes.c_int64(0), ctypes.c_int64(0), _WRITE_AND_WAIT):
         _raise()
 
 

@@ -199,6 +199,20 @@ class Promotes(Protocol):
 
 
 @runtime_checkable
+class Forks(Protocol):
+    """A power of drivers that make a snapshot and a clone of it at the price of one."""
+
+    def fork(
+        self, origin: VolumeId, snapshot: VolumeId, mark: Mark, volume: VolumeId, clone_mark: Mark
+    ) -> None:
+        """A frozen volume with the present content of the origin, and a clone of that.
+
+        Nobody may write into the origin meanwhile, since it may happen in two steps. After a
+        failure there is neither, or what `list` shows and `destroy` removes.
+        """
+
+
+@runtime_checkable
 class LimitsDisk(Protocol):
     """A power of drivers whose filesystem can have quotas for single volumes."""
 

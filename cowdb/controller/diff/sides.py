@@ -44,7 +44,7 @@ def side_of(connect: Connect, name: str, stack: ExitStack, report: Report) -> Si
             found = client.sources.show(name)
             dsn, state, branch_name = found["dsn"], found["state"], None
             held = found["kind"] == "managed"
-    if dsn is None or state != "running":
+    if dsn is None or state not in ("running", "sleeping"):
         raise ConflictError(f"{name!r} is {state}", hint=f"cowdb branch start {name}")
     return Side(name, dsn, branch_name, held)
 

@@ -127,16 +127,11 @@ def _run(
     def clean(text: str) -> str:
         return redaction.cleaned(redaction.shown(text), secrets)
 
-    def named(oid: int) -> str:
-        for known in (before.relations, after.relations):
-            if oid in known:
-                return known[oid].name
-        return f"relation {oid}"
-
     def rows(oid: int) -> float:
         known = before.stored.get(oid)
         return counted.get(known.relation.name, known.rows) if known else 0
 
+    names = {oid: known.name for oid, known in before.relations.items()}
     counted = {
         item["table"]: item["counts"][0]
         for item in difference["counts"] if item["counts"][0] is not None
@@ -146,7 +141,7 @@ def _run(
     sampling = _sampling(seen)
     context = listed.Context(
         ended.began, step.placed(strategy, bench.directory), secrets,
-        sightings.wal if load is None else None, sampling["interval_ms"] / 1000, named, rows,
+        sightings.wal if load is None else None, sampling["interval_ms"] / 1000, names, rows,
         [(spell.pid, spell.since, spell.waited) for spell in spells],
     )  # fmt: skip
     statements = listed.listed(gathered, context)

@@ -4,7 +4,7 @@ secrets. Pure."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cowdb.controller.lab import redaction
@@ -24,7 +24,7 @@ _LEXED = 20_000  # characters: a longer statement is not looked for in files
 @dataclass(frozen=True)
 class Context:
     """:param written: WAL by moment, None where others wrote as well.
-    :param names: relations by oid, before and after. :param rows: that they had before.
+    :param names: relations that were there before, by oid. :param rows: that they had.
     :param waits: seconds that a session waited: (pid, since, how long)."""
 
     began: float
@@ -32,7 +32,7 @@ class Context:
     secrets: Iterable[str]
     written: wal.Written | None
     apart: float
-    names: Callable[[int], str]
+    names: Mapping[int, str]
     rows: Callable[[int], float]
     waits: Sequence[tuple[int, float, float]]
 
@@ -83,10 +83,13 @@ class _Finder:
 def _statement(ran: Ran, gathered: Gathered, context: Context, finder: _Finder) -> Statement:
     place = finder.place(ran.text)
     ended = ran.ended if ran.ended is not None else ran.began
-    rewrote = [context.names(item.relation) for item in gathered.rewritten
-               if item.ran is ran]  # fmt: skip
-    scanned = [context.names(item.relation) for item in gathered.scanned
-               if item.ran is ran and item.rows >= max(1, context.rows(item.relation))]  # fmt: skip
+    rewrote = [context.names[item.relation] for item in gathered.rewritten
+               if item.ran is ran and item.relation in context.names]  # fmt: skip
+    scanned = [
+        context.names[item.relation] for item in gathered.scanned
+        if item.ran is ran and item.relation in context.names
+        and item.rows >= max(1, context.rows(item.relation))
+    ]  # fmt: skip
     waited = sum(
         long for pid, since, long in context.waits if pid == ran.pid and ran.covers(since, 0.0015)
     )  # fmt: skip

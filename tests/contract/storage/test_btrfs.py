@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import btrfsutil
@@ -201,3 +204,37 @@ def test_a_pool_on_a_plain_directory(btrfs: Bench) -> None:
     pool.create(VolumeId("v"), MARK)
     pool.destroy(VolumeId("v"))
     assert pool.list() == []
+
+
+@contextlib.contextmanager
+def after_a_power_cut(bench: Bench) -> Iterator[Path]:
+    """The filesystem as the disk has it at this moment, mounted beside the one at work."""
+    image, copy = bench.mountpoint.parent / "image", bench.mountpoint.parent / "copy"
+    place = bench.mountpoint.parent / "after"
+    command("cp", "--sparse=always", image, copy)
+    command("btrfstune", "-f", "-m", copy)  # two of one name cannot be mounted at a time
+    place.mkdir()
+    command("mount", "-t", "btrfs", "-o", "loop", copy, place)
+    try:
+        yield place
+    finally:
+        command("umount", place)
+        place.rmdir()
+        copy.unlink()
+
+
+@pytest.mark.parametrize("length", [0, 1500, 5000])
+def test_what_was_made_is_on_disk_with_its_whole_mark(btrfs: Bench, length: int) -> None:
+    """One flush is for both, where a mark is so small that the filesystem keeps it in a tree."""
+    mark, origin = {**MARK, "more": "x" * length}, btrfs.filled("content")
+    made = {"clone": btrfs.new(), "snapshot": btrfs.new()}
+    btrfs.pool.clone(origin, made["clone"], mark)
+    (btrfs.pool.path(made["clone"]) / "f").write_text("changed")
+    btrfs.pool.snapshot(made["clone"], made["snapshot"], mark)
+    with after_a_power_cut(btrfs) as disk:
+        volumes = disk / btrfs.root.name / "volumes"
+        for volume in made.values():
+            found = json.loads((volumes / volume / "cowdb.json").read_text())
+            assert found["mark"] == mark
+            assert (volumes / volume / "tree").is_dir()
+        assert (volumes / made["snapshot"] / "tree/f").read_text() == "changed"

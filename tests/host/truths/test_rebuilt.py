@@ -11,7 +11,7 @@ from tests.host.usecase import listings, lose_store, rebuild
 
 def test_an_attached_source_comes_back_with_its_snapshots(any_fleet: Fleet) -> None:
     fleet, host = any_fleet, any_fleet.host
-    fleet.source(archive_mode="on", archive_command="/bin/false", max_connections=77)
+    fleet.source(archive_mode="on", archive_command="/bin/false", max_connections=33)
     host.json("snapshot", "create", "prod@live", "--settle")
     host.json("snapshot", "create", "prod@online", "--mode", "online", "--settle")
     settled, raw = fleet.branch("settled", "prod@live"), fleet.branch("raw", "prod")
@@ -23,7 +23,7 @@ def test_an_attached_source_comes_back_with_its_snapshots(any_fleet: Fleet) -> N
     host.json("branch", "start", "raw")
     for branch in (settled, raw):
         assert host.sql(branch["dsn"], "select count(*) from users") == [(1000,)]
-        assert host.sql(branch["dsn"], "show max_connections") == [("77",)]
+        assert host.sql(branch["dsn"], "show max_connections") == [("33",)]
     fresh = fleet.branch("fresh", "prod@live")
     assert host.sql(fresh["dsn"], "select count(*) from users") == [(1000,)]
     host.json("snapshot", "create", "prod@later", "--settle")
@@ -37,7 +37,7 @@ def test_an_attached_source_comes_back_with_what_is_left_of_its_snapshots(
     fleet.source()
     host.json("snapshot", "create", "prod@s", "--settle")
     fleet.branch("one", "prod@s")
-    host.json("snapshot", "create", "one@own")
+    host.json("snapshot", "create", "one@own", "--settle")
     two = fleet.branch("two", "one@own")
     for words in (("snapshot", "rm", "prod@s"), ("branch", "rm", "one")):
         host.json(*words, "--promote")

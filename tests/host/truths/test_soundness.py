@@ -218,6 +218,22 @@ def test_a_branch_of_a_running_branch_under_load_is_sound(any_host: AgentHost) -
             after = done(parent["dsn"])
             child = host.json("branch", "create", f"c{number}", "--from", f"parent@s{number}")
             assert before <= assert_sound(child["dsn"]) <= after
+        for number in range(3):  # the snapshot and the branch in one operation
+            before = done(parent["dsn"])
+            with standing(Path(parent["datadir"])) as stood:
+                child = host.json("branch", "create", f"live{number}", "--from", "parent")
+            assert stood.is_set()
+            after = done(parent["dsn"])
+            held = assert_sound(child["dsn"])
+            assert before <= held <= after
+            base = host.json("branch", "show", child["name"])["snapshot"]
+            with host.client() as client:
+                again = client.branches.create("_of-base", base, hidden=True)
+            try:
+                assert assert_sound(again["dsn"]) == held  # what it would be reset to
+            finally:
+                with host.client() as client:
+                    client.branches.remove("_of-base")
         assert done(parent["dsn"]) > after  # the parent goes on
 
 

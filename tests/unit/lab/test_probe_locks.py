@@ -88,6 +88,26 @@ def test_an_event_at_the_end_of_a_long_statement() -> None:
     assert lock["held_ms"] >= 485
 
 
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("lock users", ("public.users", X)),
+        ('LOCK TABLE ONLY public."users" IN ACCESS EXCLUSIVE MODE NOWAIT', ("public.users", X)),
+        ("lock table users * in share mode", ("public.users", SHARE)),
+        ("-- all\ntruncate table nothing, users restart identity cascade", ("public.users", X)),
+        ("truncate other.users", None),
+        ("select 'lock users'", None),
+    ],
+)
+def test_a_statement_says_what_it_locks(statement: str, expected: tuple[str, str] | None) -> None:
+    shifted = statement.replace("\n", "\n\t")
+    log = gathered(line(10, 7, "3/1", f"LOG:  statement: {shifted}"),
+                   line(11, 7, "3/0", "LOG:  duration: 0.9 ms"))  # fmt: skip
+    found = merged(log, seen((8, []), (13, [])))
+    assert [(lock["relation"], lock["mode"]) for lock in found] == ([expected] if expected else [])
+    assert all(lock["exact"] and 0.5 < lock["held_ms"] < 1 for lock in found)
+
+
 def test_waiting_is_told_from_holding() -> None:
     acquired = line(90, 7, "3/1", f"LOG:  process 7 acquired {X} on relation {USERS} of database 5 "
                     "after 80.000 ms")  # fmt: skip

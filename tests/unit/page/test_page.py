@@ -41,8 +41,9 @@ VALUE = CELL | st.booleans() | st.integers() | st.lists(TEXT, max_size=3)
 @st.composite
 def reports(draw: st.DrawFn) -> Report:
     one, two = draw(st.lists(LABEL, min_size=2, max_size=2, unique=True))
+    values = draw(st.lists(VALUE, min_size=2, max_size=2, unique_by=repr))  # or nothing differs
     schema = [
-        changed(draw(TEXT), draw(TEXT), (draw(TEXT), draw(VALUE), draw(VALUE)), side=two),
+        changed(draw(TEXT), draw(TEXT), (draw(TEXT), *values), side=two),
         whole("added", draw(TEXT), draw(TEXT), two, **{draw(TEXT): draw(VALUE)},
               contains=[part(draw(TEXT), draw(TEXT), **{draw(TEXT): draw(VALUE)})]),
     ]  # fmt: skip

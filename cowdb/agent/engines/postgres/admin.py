@@ -10,27 +10,42 @@ import contextlib
 import socket
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from cowdb.agent.secrets import scram_verifier
 from cowdb.errors import ServerError
 from cowdb.model import Process
 
 _CONNECT_TIMEOUT = 10
 # Nothing that the agent says belongs in the log of a server that a user reads.
 _OPTIONS = (
-    "-c log_statement=none -c log_min_duration_statement=-1 -c search_path=pg_catalog "
+    "-c log_statement=none -c log_min_duration_statement=-1 -c log_min_error_statement=panic "
+    "-c search_path=pg_catalog "
     "-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off "
     "-c session_replication_role=origin -c client_min_messages=warning "
     # A branch runs without; a crash right after its start must not take its password back.
     "-c synchronous_commit=local"
 )
+# From 17 on a user's program may run at each login, and keep the agent out.
+_SINCE = {17: " -c event_triggers=off"}
 # A conninfo that cannot lead anywhere, also not to a default socket of this host.
 _NOWHERE = "host=/nonexistent/cowdb-quarantine port=1 dbname=none"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server's private socket is, and as whom the agent goes there.
+
+    :param major: of the server's version, where the role is superuser for certain."""
+
+    sockets: Path
+    port: int
+    superuser: str
+    major: int = 0
 
 
 Session = contextlib.AbstractContextManager[psycopg.Connection[Any]]
@@ -38,29 +53,32 @@ Session = contextlib.AbstractContextManager[psycopg.Connection[Any]]
 
 @contextlib.contextmanager
 def session(
-    sockets: Path, port: int, superuser: str, process: Process | None = None, dbname: str = ""
+    place: Place, process: Process | None = None, dbname: str = ""
 ) -> Iterator[psycopg.Connection[Any]]:
     """A superuser session in autocommit, in `postgres` or `template1` unless told otherwise.
 
     :raises ServerError: another process than `process` answered.
     :raises psycopg.OperationalError: nobody answered.
     """
-    connection = connect(sockets, port, superuser, dbname)
+    connection = connect(place, dbname)
     with connection:
         if process is not None and _peer(connection) != process.pid:
-            raise ServerError(f"the socket in {sockets} does not lead to the server it should")
+            raise ServerError(
+                f"the socket in {place.sockets} does not lead to the server it should"
+            )
         yield connection
 
 
-def connect(sockets: Path, port: int, superuser: str, dbname: str = "") -> psycopg.Connection[Any]:
+def connect(place: Place, dbname: str = "") -> psycopg.Connection[Any]:
+    more = "".join(text for major, text in _SINCE.items() if place.major >= major)
     for candidate in (dbname,) if dbname else ("postgres", "template1"):
         try:
             return psycopg.connect(
-                host=str(sockets),
-                port=port,
-                user=superuser,
+                host=str(place.sockets),
+                port=place.port,
+                user=place.superuser,
                 dbname=candidate,
-                options=_OPTIONS,
+                options=_OPTIONS + more,
                 connect_timeout=_CONNECT_TIMEOUT,
                 autocommit=True,
             )
@@ -95,11 +113,13 @@ def sever_subscriptions(connection: psycopg.Connection[Any]) -> list[str]:
     return [f"subscription {name} (it would take its publisher's changes)" for (name,) in rows]
 
 
-def set_password(connection: psycopg.Connection[Any], superuser: str, password: str) -> None:
-    """Give the bootstrap superuser the branch's own password, whatever production's was."""
+def set_password(connection: psycopg.Connection[Any], superuser: str, verifier: str) -> None:
+    """Give the bootstrap superuser the branch's own password, whatever production's was.
+
+    :param verifier: see secrets.py."""
     connection.execute(
         sql.SQL("alter role {} login valid until 'infinity' password {}").format(
-            sql.Identifier(superuser), sql.Literal(scram_verifier(password))
+            sql.Identifier(superuser), sql.Literal(verifier)
         )
     )
 

@@ -128,7 +128,8 @@ def session(datadir: Path, superuser: str) -> Iterator[psycopg.Connection[Any]]:
         )
     try:
         with acting_as(user):
-            connection = admin.connect(Path(pid_file.socket_dir), pid_file.port, superuser)
+            place = admin.Place(Path(pid_file.socket_dir), pid_file.port, superuser)
+            connection = admin.connect(place)
     except psycopg.OperationalError as error:
         raise ServerError(
             f"the server of {datadir} refused OS user {user.name!r} as role {superuser!r}: "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import re
 import shutil
@@ -53,14 +52,29 @@ def _ask(program: str, _modified: int) -> str | None:
     return ".".join(part for part in match.groups() if part) if match else None
 
 
+def _named_by(config: str) -> Path | None:
+    try:
+        return _ask_for_bindir(config, Path(config).stat().st_mtime_ns)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=64)
+def _ask_for_bindir(config: str, _modified: int) -> Path | None:
+    """`pg_config --bindir`, once for each state of the file: as a wrapper it takes 6 ms. Debian's
+    fails where no development package is installed; what it chooses from, `bindirs` has too."""
+    try:
+        return Path(system.run([config, "--bindir"], timeout=10).stdout.strip())
+    except CommandError:
+        return None
+
+
 def find(patterns: Sequence[str]) -> dict[int, Binaries]:
     """By major, the newest minor of each; those that `patterns` (globs) name go before
     `pg_config --bindir` when they are equal."""
     directories = [Path(name) for pattern in patterns for name in sorted(glob.glob(pattern))]  # noqa: PTH207 (absolute patterns)
-    if config := shutil.which("pg_config"):
-        # Debian's pg_config is a wrapper that fails where no development package is installed.
-        with contextlib.suppress(CommandError):
-            directories.append(Path(system.run([config, "--bindir"], timeout=10).stdout.strip()))
+    if (config := shutil.which("pg_config")) and (named := _named_by(config)):
+        directories.append(named)
     found: dict[int, Binaries] = {}
     for directory in directories:
         version = _version_of(directory)

@@ -2,53 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from cowdb.agent import system
 from cowdb.agent.beneath import Beneath
+from cowdb.agent.engines.postgres import controlfile
 from cowdb.agent.engines.postgres.binaries import Binaries
+from cowdb.agent.engines.postgres.controlfile import Control
 from cowdb.agent.system import OsUser
 from cowdb.errors import NotFoundError, ServerError, UnsoundError
 
 SMALL = 64 * 1024  # more than any file that is read here ever holds
-CLEAN_STATES = ("shut down", "shut down in recovery")
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """pg_control.
-
-    :param lsn: of the latest checkpoint.
-    :param redo: where replay begins after a crash.
-    :param state: as pg_controldata words it ("in production", "shut down", ...).
-    :param layout: bytes of a block, blocks of a relation's file; a build can have its own.
-    """
-
-    system_identifier: str
-    lsn: str
-    timeline: int
-    state: str
-    redo: str = ""
-    layout: tuple[int, int] = (8192, 131072)
-
-    @property
-    def clean(self) -> bool:
-        return self.state in CLEAN_STATES
-
-    @property
-    def over(self) -> bool:
-        """Every transaction has ended, but for prepared ones. On a standby that was shut down some
-        may have been in progress."""
-        return self.state == "shut down"
 
 
 def read_control(datadir: Path, binaries: Binaries, user: OsUser) -> Control:
-    """Read pg_control by the server's own tool, as the owner of the directory.
+    """Read pg_control; by the server's own tool, as the owner of the directory, where that takes
+    more than is known here.
 
     :raises CommandError: pg_control is missing or of another version.
     :raises UnsoundError: its checksum is wrong.
     """
+    with contextlib.suppress(NotFoundError, UnsoundError, OSError), Beneath(datadir) as directory:
+        found = controlfile.parse(directory.read_bytes("global/pg_control", controlfile.SIZE))
+        if found is not None:
+            return found
+    return ask_for_control(datadir, binaries, user)
+
+
+def ask_for_control(datadir: Path, binaries: Binaries, user: OsUser) -> Control:
+    """What pg_controldata says; raises as `read_control`."""
     text = system.run([binaries["pg_controldata"], "-D", datadir], user=user).stdout
     if warned := [line for line in text.splitlines() if line.startswith("WARNING:")]:
         raise UnsoundError(

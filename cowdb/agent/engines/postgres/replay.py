@@ -14,6 +14,7 @@ from cowdb.agent import system
 from cowdb.agent.beneath import Beneath
 from cowdb.agent.engines.postgres.binaries import Binaries
 from cowdb.agent.engines.postgres.control import SMALL, read_control
+from cowdb.agent.engines.postgres.walscan import surely_no_tablespace
 from cowdb.agent.system import OsUser
 from cowdb.errors import UnsoundError
 
@@ -35,7 +36,7 @@ def refuse_tablespaces(datadir: Path, binaries: Binaries, user: OsUser) -> None:
         start = found[1]
         if line := _LABEL_TIMELINE.search(label):
             timeline = line[1]
-    elif control.clean:
+    elif control.clean or surely_no_tablespace(datadir, control.redo, control.timeline):
         return
     # It ends with an error where the WAL ends, which for a copy of a running server is anywhere.
     shown = system.run(

@@ -68,6 +68,10 @@ def admit(rooms: Rooms) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
+    """A rename over a file makes ext4 write the new one out, so only where something changes."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if path.read_text() == text:
+            return
     fresh = path.with_suffix(".new")
     fresh.write_text(text)
     fresh.chmod(0o644)

@@ -12,10 +12,12 @@ import errno
 import os
 import select
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import inotify_simple
 import psycopg
@@ -23,6 +25,7 @@ import psycopg
 from cowdb.agent import priority, processes
 from cowdb.agent.beneath import Beneath
 from cowdb.agent.engines.postgres import admin, rooms
+from cowdb.agent.engines.postgres.admin import Place
 from cowdb.agent.engines.postgres.binaries import Binaries
 from cowdb.agent.engines.postgres.control import read_pid_file
 from cowdb.agent.engines.postgres.rooms import Rooms
@@ -35,14 +38,16 @@ ALWAYS: Mapping[str, str] = {
     "lc_messages": "C",  # a log that can be read whatever the source's language
     "recovery_init_sync_method": "syncfs",  # one call, where "fsync" opens every file
 }
-FAST: Mapping[str, str] = {
-    "fsync": "off",
-    "full_page_writes": "off",
-}
+SAFE: Mapping[str, str] = {"fsync": "on", "full_page_writes": "on"}
+"""Whatever a source's own configuration said: what cowdb calls durable is."""
+FAST: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off"}
 """A branch that loses its host's power is made again from its snapshot. Commits stay synchronous,
 which without fsync costs one write() each: what a client was told is committed survives the kill
 of the server, and is in a snapshot taken while it stands still."""
 
+Query = Callable[[psycopg.Connection[Any]], None]
+
+_GOING = "57P"  # SQLSTATEs of a server that is starting, stopping or crashing
 _STOP_PATIENCE = 30.0  # seconds for a fast shutdown, then for an immediate one
 _QUIT_PATIENCE = 7.0  # a postmaster itself kills after 5 what does not heed SIGQUIT
 _STUCK = 5.0
@@ -69,6 +74,10 @@ class Launch:
     spare: bool = False
     enter: Callable[[int], None] | None = None
 
+    @property
+    def place(self) -> Place:
+        return Place(self.rooms.sockets, self.port, self.superuser, self.binaries.major)
+
 
 def command(launch: Launch) -> list[str]:
     """The argument list; holds no secret."""
@@ -86,11 +95,14 @@ def command(launch: Launch) -> list[str]:
     return words
 
 
-def start(launch: Launch, children: Children, timeout: float) -> Process:
-    """Start the server and return once it has answered a query.
+def start(
+    launch: Launch, children: Children, timeout: float, first: Callable[[], Query] = lambda: ask
+) -> Process:
+    """Start the server and return once it has answered its first query.
 
     :param timeout: seconds to get ready; time spent in WAL recovery is not counted.
-    :raises ServerError: it died or got stuck; carries the last lines of its log.
+    :param first: prepares that query, while the server starts.
+    :raises ServerError: it died, got stuck or refused the query; carries the last lines of its log.
     """
     _refuse_pipes(launch.datadir)
     rooms.make(launch.rooms, launch.superuser, launch.user, closed=launch.spare)
@@ -110,17 +122,22 @@ def start(launch: Launch, children: Children, timeout: float) -> Process:
         if launch.spare:
             priority.lower([process.pid])  # its children inherit that
         try:
+            query = first()
             _await_ready(launch, process, watch, timeout)
-            _await_answer(launch, process, timeout)
+            _await_answer(launch, process, timeout, query)
         except BaseException:
             stop(launch.datadir, launch.user, process, children, immediate=True)
             raise
         return process
     except ServerError as error:
         raise explained(error.message, rooms.log_since(launch.rooms, before)) from error
+    except psycopg.Error as error:
+        said = f"the server refused its first query: {first_line(error)}"
+        raise explained(said, rooms.log_since(launch.rooms, before)) from error
     finally:
-        watch.close()
         os.close(log)
+        # The kernel lets a grace period pass, which is as long as half of the start.
+        threading.Thread(target=watch.close, name="close inotify", daemon=True).start()
 
 
 def _clear_crash(launch: Launch) -> None:
@@ -197,16 +214,27 @@ def _status(datadir: Path, process: Process) -> str:
     return found.status if found and found.pid == process.pid else ""
 
 
-def _await_answer(launch: Launch, process: Process, timeout: float) -> None:
+def first_line(error: psycopg.Error) -> str:
+    """What a server said, without its context."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def ask(db: psycopg.Connection[Any]) -> None:
+    db.execute("select 1")
+
+
+def _await_answer(launch: Launch, process: Process, timeout: float, query: Query) -> None:
     """The first query. "ready" precedes the last few things that a server does before it takes
     connections, so a refusal is tried again for as long as the process lives."""
     deadline = time.monotonic() + min(timeout, _ANSWER_PATIENCE)
     while True:
         try:
-            with admin.session(launch.rooms.sockets, launch.port, launch.superuser, process) as db:
-                db.execute("select 1")
+            with admin.session(launch.place, process) as db:
+                query(db)
                 return
         except psycopg.OperationalError as error:
+            if error.sqlstate and not error.sqlstate.startswith(_GOING):
+                raise
             if not processes.alive(process) or time.monotonic() > deadline:
                 raise ServerError(
                     f"the server does not answer: {str(error).strip().splitlines()[-1]}"

@@ -1,7 +1,8 @@
-"""Locks of a run, merged from three witnesses. Pure.
+"""Locks of a run, merged from what all witnesses say. Pure.
 
 * An *event* says what a session held when a DDL command ended: it misses no lock of those, however
   short, and knows no begin.
+* A *statement* may say itself what it locks (TRUNCATE, LOCK TABLE).
 * A *sample* shows every lock, of any statement, if it is held for longer than samples are apart.
 * The *log* says when each statement began and ended, when each transaction ended (then its locks
   end), and when a lock that was waited for was got.
@@ -17,7 +18,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cowdb.controller.lab.model import Lock, Locked, LockMode
-from cowdb.controller.lab.probe.events import Gathered
+from cowdb.controller.lab.probe import spoken
+from cowdb.controller.lab.probe.events import Gathered, Held
 from cowdb.controller.lab.probe.sightings import HoldKey, Sightings, Waiting
 from cowdb.controller.lab.probe.statements import Ran, Told
 
@@ -79,7 +81,8 @@ def merge(
     :param relations: by oid; locks on anything else concern nobody.
     :param began: seconds since the epoch, where `at_ms` is 0. :param ended: when all was over."""
     told = gathered.told
-    evidence = _evidence(gathered, seen)
+    names = {oid: item.name for oid, item in relations.items()}
+    evidence = _evidence(gathered, seen, list(spoken.locks(told, names)))
     found: list[_Found] = []
     for key, item in evidence.items():
         pid, vxid, relation, mode = key
@@ -124,11 +127,13 @@ def _end(lock: Lock) -> float:
     return lock["at_ms"] + lock["held_ms"]
 
 
-def _evidence(gathered: Gathered, seen: Sightings) -> dict[HoldKey, _Evidence]:
+def _evidence(
+    gathered: Gathered, seen: Sightings, said: Sequence[Held]
+) -> dict[HoldKey, _Evidence]:
     found = {
         key: _Evidence(item.first, item.last, item.missing) for key, item in seen.holding.items()
     }
-    for event in gathered.held:
+    for event in (*gathered.held, *said):
         key = (event.pid, event.vxid, event.relation, event.mode)
         item = found.setdefault(key, _Evidence(event.at, event.at))
         if item.event is None or event.at < item.event:

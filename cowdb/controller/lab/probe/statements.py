@@ -123,10 +123,10 @@ class Reader:
         elif (took := _DURATION.match(entry.text)) and not _PREPARING.match(entry.text):
             ran = self._open.pop(entry.pid, None)
             if ran is not None:
-                ran.ended = max(entry.at, ran.began)
-                exact = ran.ended - float(took["ms"]) / 1000
-                # The same instant told more finely, but never out of the log's order.
-                ran.began = min(max(exact, ran.began), ran.began + 0.001)
+                # Both moments are cut to milliseconds, the time between them is not.
+                seconds = float(took["ms"]) / 1000
+                ran.began = max(ran.began, entry.at - seconds)
+                ran.ended = ran.began + seconds
                 self._extend(ran, entry)
 
     def _begin(self, entry: Entry, text: str) -> None:
