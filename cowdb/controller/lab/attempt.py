@@ -175,7 +175,12 @@ def _run(
         "difference": difference,
         "same_as_checkpoint": compared.same(difference) if strategy.expect else None,
         "load": load,
-        "notes": [*seen.notes, *([note] if note else []), *_of_load(load)],
+        "notes": [
+            *seen.notes,
+            *([note] if note else []),
+            *_of_load(load),
+            *facts.locked_rows(before, after, held),
+        ],
     }
     return run, kept_texts
 

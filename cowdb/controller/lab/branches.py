@@ -33,6 +33,7 @@ class LabBranches:
         self._made: dict[str, BranchInfo] = {}
         self._kept: set[str] = set()
         self._closed = False
+        self.left: list[str] = []
 
     def create(self, name: str) -> BranchInfo:
         """:raises ConflictError: the lab is over already, since somebody ended it."""
@@ -63,15 +64,13 @@ class LabBranches:
         with contextlib.suppress(NotFoundError), self._connect() as client:
             client.branches.remove(name)
 
-    def close(self) -> list[str]:
-        """Remove all that is not kept; the names of those that would not go, with why."""
+    def close(self) -> None:
+        """Remove all that is not kept; `left` tells of those that would not go."""
         with self._lock:
             self._closed = True
             names = [name for name in self._made if name not in self._kept]
-        failed = []
         for name in names:
             try:
                 self.remove(name)
             except CowdbError as error:  # the others go all the same
-                failed.append(f"{name} is left behind: {error.message}")
-        return failed
+                self.left.append(f"{name} is left behind: {error.message}")

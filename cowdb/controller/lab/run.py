@@ -88,14 +88,17 @@ def run(connect: Connect, asked: Asked) -> Outcome:
     with _checkpoint(connect, ref, asked) as (origin, branch):
         bench = Bench(connect, migration, asked.file.parent, asked.bindirs, origin, asked.stop)
         lab = _LabRun(bench, asked, LabBranches(connect, ref, asked.report), run_id)
-        left: list[str] = []
         try:
             results = lab.all_attempts()
             asked.report("comparing how the strategies end", None, None)
             ends = lab.ends(results)
             strategies = [lab.judged(item) for item in results]
+        except CowdbError as error:
+            lab.branches.close()
+            error.hint = "; ".join(filter(None, [error.hint, *lab.branches.left]))
+            raise
         finally:
-            left += lab.branches.close()
+            lab.branches.close()
     report: LabReport = {
         "id": run_id,
         "name": asked.lab.name,
@@ -116,7 +119,7 @@ def run(connect: Connect, asked: Asked) -> Outcome:
     for item in results:
         for done in item.done.values():
             artifacts |= done.artifacts
-    return Outcome(report, artifacts, left)
+    return Outcome(report, artifacts, lab.branches.left)
 
 
 @contextlib.contextmanager

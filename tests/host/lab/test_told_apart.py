@@ -47,6 +47,8 @@ FILES = {
     "short.sql": "".join(
         f"alter table tiny alter column v set default {number};\n" for number in range(40)
     ),
+    "rows.sql": "begin;\nupdate users set v = v + 1 where id <= 100;\nselect pg_sleep(1.1);\n"
+    "commit;\n",
     "spoken.sql": "begin;\nlock table only users in share row exclusive mode;\ncommit;\n"
     'truncate public."tiny", orders;\n',
     "role.sql": "create role low;\ngrant create on schema public to low;\nset role low;\n"
@@ -81,6 +83,7 @@ STRATEGIES: list[dict[str, object]] = [
     {"name": "secret", "command": "psql -a -f secret.sql"},
     {"name": "bad", "sql": "bad.sql"},
     {"name": "short", "sql": "short.sql"},
+    {"name": "rows", "sql": "rows.sql"},
     {"name": "spoken", "sql": "spoken.sql"},
     {"name": "role", "sql": "role.sql"},
     {"name": "dropped", "command": "psql -d postgres -c 'drop database main with (force)'"},
@@ -202,6 +205,14 @@ def test_locks_that_only_a_statement_tells_of(runs: dict[str, Any]) -> None:
     assert "40,000 rows of public.orders are gone" in spoken["lost"]
 
 
+def test_rows_that_stay_locked(runs: dict[str, Any]) -> None:
+    """No lock of a table blocks anybody, and yet other writers of these rows would wait."""
+    rows = runs["rows"]
+    assert locks(rows, "reads") == locks(rows, "writes") == set()
+    (note,) = rows["notes"]
+    assert note.startswith("100 rows of public.users were changed, and locked to other writers")
+
+
 def test_the_way_back(found: dict[str, Any], runs: dict[str, Any]) -> None:
     assert runs["back"]["same_as_checkpoint"] is True
     assert runs["back"]["difference"]["identical"] is True
@@ -243,7 +254,7 @@ def test_commands_that_are_killed(runs: dict[str, Any]) -> None:
     endless = runs["endless"]
     assert endless["exit_code"] is None
     assert endless["error"] == "it had not ended after 0.9 s"
-    assert endless["notes"] == ["1 sessions that the strategy left open were ended"]
+    assert endless["notes"] == ["sessions that the strategy left open were ended: 1"]
 
 
 def test_a_role_without_rights(runs: dict[str, Any]) -> None:

@@ -5,22 +5,24 @@ Reading it looks at catalogs and statistics only, never at a table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 
-from cowdb.controller.lab.model import Leftover
+from cowdb.controller.lab.model import Leftover, Lock
 from cowdb.controller.lab.probe.instruments import SCHEMA
 from cowdb.controller.lab.probe.locks import Relation
 
+_LONG_MS = 1000.0
 _RELATIONS = """
 SELECT c.oid::bigint, quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relkind::text,
     coalesce(pg_relation_filenode(c.oid), 0)::bigint,
     CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) ELSE 0 END,
     coalesce(t.seq_scan, 0), coalesce(t.seq_tup_read, 0),
     greatest(c.reltuples, t.n_live_tup, 0)::float8,
+    coalesce(t.n_tup_upd + t.n_tup_del, 0),
     coalesce((SELECT quote_ident(m.nspname) || '.' || quote_ident(r.relname) FROM pg_index i
         JOIN pg_class r ON r.oid = i.indrelid JOIN pg_namespace m ON m.oid = r.relnamespace
         WHERE i.indexrelid = c.oid), '')
@@ -57,7 +59,8 @@ WHERE d.datname = current_database()
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """:param rows: about how many, as the statistics have it."""
+    """:param rows: about how many, as the statistics have it.
+    :param changed: rows that were ever updated or deleted."""
 
     relation: Relation
     filenode: int
@@ -65,6 +68,7 @@ class Stored:
     scans: int
     scanned_rows: int
     rows: float
+    changed: int
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,8 @@ class Facts:
 def read(db: psycopg.Connection[Any]) -> Facts:
     ((database, size, wal, temp),) = db.execute(_WHOLE).fetchall()
     stored = {
-        oid: Stored(Relation(name, kind, table), filenode, length, scans, rows_read, rows)
-        for oid, name, kind, filenode, length, scans, rows_read, rows, table in db.execute(
+        oid: Stored(Relation(name, kind, table), filenode, length, scans, rows_read, rows, changed)
+        for oid, name, kind, filenode, length, scans, rows_read, rows, changed, table in db.execute(
             _RELATIONS, [SCHEMA]
         ).fetchall()
     }
@@ -127,6 +131,25 @@ def scanned(before: Facts, after: Facts, counts: Mapping[str, int]) -> list[str]
         if now.scanned_rows - was.scanned_rows >= max(1.0, rows):
             found.append(was.relation.name)
     return sorted(found)
+
+
+def locked_rows(before: Facts, after: Facts, locks: Iterable[Lock]) -> list[str]:
+    """Sentences on rows that were locked for long: whoever changes a row locks it to other writers
+    until the transaction ends, which no lock of a table shows."""
+    longest: dict[str, float] = {}
+    for lock in locks:
+        if lock["mode"] == "RowExclusiveLock":
+            longest[lock["relation"]] = max(longest.get(lock["relation"], 0.0), lock["held_ms"])
+    found = []
+    for oid, was in before.stored.items():
+        now, held = after.stored.get(oid), longest.get(was.relation.name, 0.0)
+        changed = now.changed - was.changed if now is not None else 0
+        if changed > 0 and held >= _LONG_MS:
+            found.append(
+                f"{changed:,} rows of {was.relation.name} were changed, and locked to other "
+                f"writers until their transactions ended: up to {held / 1000:.1f} s"
+            )
+    return found
 
 
 def leftovers(before: Facts, after: Facts) -> list[Leftover]:

@@ -106,10 +106,10 @@ def _settle(dsn: str, seen: Seen) -> None:
         with connected(dsn) as db:
             left = _end_sessions(db)
             if left:
-                seen.notes.append(f"{left} sessions that the strategy left open were ended")
+                seen.notes.append(f"sessions that the strategy left open were ended: {left}")
             (prepared,) = db.execute("SELECT count(*) FROM pg_prepared_xacts").fetchall()[0]
             if prepared:
-                seen.notes.append(f"{prepared} prepared transactions were left behind: they hold "
+                seen.notes.append(f"prepared transactions were left behind: {prepared}; they hold "
                                   "their locks until they are committed")  # fmt: skip
             seen.after = facts.read(db)
     except psycopg.Error as error:
