@@ -43,7 +43,7 @@ FILES = {
     "alter table users rename column name to called;\nalter table orders rename to sales;\n"
     "drop table tiny;\ndelete from users where id <= 3;\n",
     "secret.sql": f"create role app login password '{SECRET}';\n"
-    f"alter role app connection limit 3 password '{SECRET}' valid untill 'x';\n",
+    f"alter role app connection limit 3 password '{SECRET}' valid upto 'x';\n",
     "short.sql": "".join(
         f"alter table tiny alter column v set default {number};\n" for number in range(40)
     ),
