@@ -199,6 +199,18 @@ class AncestorInfo(TypedDict):
     """Why there is none; else empty."""
 
 
+class LogInfo(TypedDict):
+    """A piece of what a branch's server has printed: whole lines, but for one that is too long."""
+
+    text: str
+    after: int
+    """The byte at which it begins; 0 where the log was begun anew since."""
+    next: int
+    """The byte to ask for next."""
+    size: int
+    """Bytes of the log at this moment."""
+
+
 class PlanInfo(TypedDict):
     """What an operation would do (`--dry-run`), one line for each step."""
 

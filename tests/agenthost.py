@@ -77,7 +77,13 @@ class AgentHost:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "COWDB_CONFIG": str(self.config_file), **self.extra}
+        return {**os.environ, "COWDB_CONFIG": str(self.config_file),
+                "XDG_STATE_HOME": str(self.state_home), **self.extra}  # fmt: skip
+
+    @property
+    def state_home(self) -> Path:
+        """Where commands keep what is the user's own."""
+        return self.base / "home"
 
     def configure(self, **values: object) -> None:
         lines = {

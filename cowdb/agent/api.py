@@ -27,6 +27,7 @@ from cowdb.agent.service.clearance import Clearance
 from cowdb.agent.service.context import Context
 from cowdb.agent.service.doctor import Doctor
 from cowdb.agent.service.hostpools import HostPools
+from cowdb.agent.service.logs import Logs
 from cowdb.agent.service.newbranch import ordinary
 from cowdb.agent.service.rebuild import Rebuild
 from cowdb.agent.service.sleep import Sleep
@@ -40,6 +41,7 @@ from cowdb.wire import (
     ChangesInfo,
     Finding,
     KeptInfo,
+    LogInfo,
     OperationInfo,
     PlanInfo,
     PoolInfo,
@@ -60,6 +62,7 @@ class Api:
         self.sources = Sources(context)
         self.spares = Spares(context, partial(ordinary, context))
         self.branches = Branches(context, self.snapshots, self.spares)
+        self.logs = Logs(context)
         self.pools = HostPools(context)
         self.clearance = Clearance(context, self.branches, self.snapshots, self.sources)
         self.doctor = Doctor(context, self.spares)
@@ -159,6 +162,11 @@ class Api:
                   lambda call: branches.create(call.body, call.caller, call.report), planned=True),
             Route("GET", "/branches/{name}", "One branch", None, BranchInfo,
                   lambda call: branches.show(call.names[0], call.caller)),
+            Route("GET", "/branches/{name}/log", "What its server has printed", None, LogInfo,
+                  lambda call: self.logs.read(
+                      call.names[0], call.caller, call.number("after"), call.number("last")),
+                  numbers={"after": "from this byte on",
+                           "last": "else from so many bytes before its end"}),
             Route("DELETE", "/branches/{name}", "Remove a branch", None, RemovedInfo,
                   lambda call: branches.remove(
                       call.names[0], call.caller, call.report, promote=call.promote),

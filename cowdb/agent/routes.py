@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from cowdb.agent.host import Report
 from cowdb.agent.policy import Caller
 from cowdb.agent.requests import Request
+from cowdb.errors import InvalidError
 
 VERSION = "v1"
 Method = Literal["GET", "POST", "DELETE"]
@@ -34,6 +35,15 @@ class Call:
     def promote(self) -> bool:
         return self.query.get("promote") == "1"
 
+    def number(self, name: str) -> int | None:
+        """:raises InvalidError: it is no number of bytes."""
+        text = self.query.get(name)
+        if text is None:
+            return None
+        if not re.fullmatch(r"[0-9]{1,15}", text):
+            raise InvalidError(f"{name}={text[:20]!r} is not a number of bytes")
+        return int(text)
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -41,7 +51,8 @@ class Route:
     :param request: the type of the body, None for no body.
     :param response: the type of the answer, None for none.
     :param planned: it runs one plan and nothing else, so that `?dry_run=1` can show it.
-    :param switches: words that take `=1` in the query, and what they do."""
+    :param switches: words that take `=1` in the query, and what they do.
+    :param numbers: words that take a number of bytes there."""
 
     method: Method
     path: str
@@ -51,6 +62,7 @@ class Route:
     handler: Callable[[Call], object]
     planned: bool = False
     switches: Mapping[str, str] = field(default_factory=dict)
+    numbers: Mapping[str, str] = field(default_factory=dict)
 
     def match(self, path: str) -> tuple[str, ...] | None:
         pattern = re.sub(r"\{\w+\}", "([^/]+)", self.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import cast
 
 import click
@@ -114,6 +115,27 @@ def show(name: str, as_json: bool) -> None:
     """One branch, with what it costs in disk."""
     with client() as agent:
         _print(agent.branches.show(name), as_json)
+
+
+@branch.command(epilog=epilog("cowdb branch log try-a\n"
+                              "cowdb branch log try-a --follow", _CODES))  # fmt: skip
+@click.argument("name")
+@click.option("--follow", "-f", is_flag=True, help="Go on as it grows, until Ctrl-C.")
+@click.option("--after", type=click.IntRange(0), metavar="BYTES", help="From this byte on.")
+@json_option
+def log(name: str, follow: bool, after: int | None, as_json: bool) -> None:
+    """What its server has printed: the last 64 KB, or a MiB from --after on."""
+    from cowdb.controller import logs
+
+    if follow and as_json:
+        raise click.UsageError("--follow goes on for ever, and --json is one document")
+    if as_json:
+        with client() as agent:
+            print_json(logs.piece(agent, name, after))
+        return
+    with contextlib.suppress(KeyboardInterrupt):
+        for text in logs.follow(client, name, after) if follow else logs.once(client, name, after):
+            click.echo(text, nl=False)
 
 
 @branch.command(epilog=epilog("cowdb branch reset try-a", _CODES))

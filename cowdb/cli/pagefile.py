@@ -14,14 +14,15 @@ from cowdb.errors import CowdbError, InvalidError
 class PageFile:
     """Where a page will be written; checked before the work that fills it begins.
 
+    :param example: of the option that names it.
     :raises InvalidError: nothing can be written there.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, example: str = "--html diff.html") -> None:
         if name == "-":
             raise InvalidError(
                 "a page cannot go to stdout, which has the comparison itself",
-                hint="name a file: --html diff.html",
+                hint=f"name a file: {example}",
             )
         # A link stays one: what it leads to is replaced.
         self._path = Path(os.path.realpath(name))

@@ -13,6 +13,7 @@ from cowdb.wire import (
     ChangesInfo,
     Durability,
     Finding,
+    LogInfo,
     Mode,
     OperationInfo,
     PlanInfo,
@@ -243,6 +244,15 @@ class Branches:
 
     def show(self, name: str) -> BranchInfo:
         return cast(BranchInfo, self._call("GET", _path("branches", name), None, quiet))
+
+    def log(self, name: str, *, after: int | None = None, last: int | None = None) -> LogInfo:
+        """A piece of what its server has printed, up to 1 MiB.
+
+        :param after: from this byte on. :param last: else from so many bytes before its end."""
+        given = _given(after=after, last=last)
+        query = "&".join(f"{key}={value}" for key, value in given.items())
+        path = _path("branches", name, "log") + (f"?{query}" if query else "")
+        return cast(LogInfo, self._call("GET", path, None, quiet))
 
     def remove(self, name: str, report: Report = quiet, *, promote: bool = False) -> RemovedInfo:
         """:param promote: its snapshots pass to what it came from, under new names."""

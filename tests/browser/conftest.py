@@ -36,11 +36,13 @@ class Reader:
         self.driver, self._folder = driver, folder
 
     def open(
-        self, report: Report, *, width: int = 1280, height: int = 900, colors: str = "light",
+        self, report: Report | str, *, width: int = 1280, height: int = 900, colors: str = "light",
         media: str = "", scripts: bool = True, motion: str = "no-preference",
     ) -> None:  # fmt: skip
+        """:param report: a comparison, or a whole page."""
         file = self._folder / "page.html"
-        file.write_text(page(report, NOW), encoding="utf-8")
+        text = report if isinstance(report, str) else page(report, NOW)
+        file.write_text(text, encoding="utf-8")
         features = [{"name": "prefers-color-scheme", "value": colors},
                     {"name": "prefers-reduced-motion", "value": motion}]  # fmt: skip
         command(self.driver, "Emulation.setEmulatedMedia", media=media, features=features)

@@ -76,6 +76,11 @@ def _operation(route: Route, by_type: dict[str, Any]) -> dict[str, Any]:
                 "schema": {"enum": ["1"]},
             }
         )
+    for name, what in route.numbers.items():
+        schema = {"type": "integer", "minimum": 0}
+        operation.setdefault("parameters", []).append(
+            {"name": name, "in": "query", "description": what, "schema": schema}
+        )
     if route.request is not None:
         body = {"application/json": {"schema": by_type[str(route.request)]}}
         operation["requestBody"] = {"content": body}

@@ -101,6 +101,16 @@ def log_size(rooms: Rooms) -> int:
         return 0
 
 
+def log_piece(rooms: Rooms, offset: int, length: int) -> bytes:
+    """What stands there now; nothing past the end."""
+    try:
+        with rooms.log.open("rb") as file:
+            file.seek(offset)
+            return file.read(length)
+    except FileNotFoundError:
+        return b""
+
+
 def log_since(rooms: Rooms, offset: int, lines: int = 12) -> str:
     """The last lines that the server printed after `offset` bytes, and before them the latest
     that speak of a failure: a server that crashes and restarts goes on talking."""

@@ -1,0 +1,1 @@
+"""A lab run told to people and to machines. Pure: a LabReport in, text out."""
