@@ -277,7 +277,8 @@ def agent_host(
     :param config: keys of config.toml that differ."""
     global _next_port
     if isinstance(ports, int):
-        ports, _next_port = (_next_port, _next_port + ports - 1), _next_port + ports
+        first, _next_port = _next_port, _next_port + ports
+        ports = (first, _next_port - 1)
     base = Path(tempfile.mkdtemp(prefix="cowdb-host-", dir="/var/tmp"))
     base.chmod(0o755)
     try:
