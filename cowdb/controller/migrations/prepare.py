@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import tempfile
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from cowdb.controller.lab.steps.command import Stop
 from cowdb.controller.migrations.records import Prepared, Records
 from cowdb.controller.sqlrun.session import statements_of
 from cowdb.controller.transport import Report
-from cowdb.errors import InvalidError, NotFoundError
+from cowdb.errors import CowdbError, InvalidError, NotFoundError
 from cowdb.wire import SourceInfo
 
 LOCK_TIMEOUT = "SET lock_timeout = '5s'; "
@@ -50,12 +51,13 @@ def prepare(
     ref = f"{source['name']}@migration-{migration}"
     with connect() as client:
         client.snapshots.create(ref, settle=True, report=report)
-    with tempfile.TemporaryDirectory(prefix="cowdb-migration-") as folder:
-        inline = Inline(
-            name=f"migration-{migration}", checkpoint=ref, database=source["database"],
-            strategies=[InlineStrategy(_STRATEGY, sql=sql)], validate=wish.validations, keep="all",
-        )  # fmt: skip
-        outcome = run_inline(connect, inline, Path(folder), bindirs, stop, report)
+    try:
+        outcome = _tried(connect, f"migration-{migration}", ref, source["database"], sql, wish,
+                         bindirs, stop, report)  # fmt: skip
+    except BaseException:
+        with contextlib.suppress(CowdbError), connect() as client:
+            client.snapshots.remove(ref)
+        raise
     (result,) = outcome.report["strategies"]
     record: Prepared = {
         "id": migration,
@@ -75,6 +77,18 @@ def prepare(
     }
     records.save(record)
     return record, outcome
+
+
+def _tried(
+    connect: Connect, name: str, checkpoint: str, database: str, sql: str, wish: Wish,
+    bindirs: Sequence[str], stop: Stop, report: Report,
+) -> Outcome:  # fmt: skip
+    inline = Inline(
+        name=name, checkpoint=checkpoint, database=database,
+        strategies=[InlineStrategy(_STRATEGY, sql=sql)], validate=wish.validations, keep="all",
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="cowdb-migration-") as folder:
+        return run_inline(connect, inline, Path(folder), bindirs, stop, report)
 
 
 def source_of(connect: Connect, name: str) -> SourceInfo:

@@ -27,6 +27,7 @@ _CONNECT_SECONDS = "10"
 _AGAIN = 1.0  # seconds between two cancels: one that comes between statements hits nothing
 _LOOK = 0.1  # seconds between looks at whether the caller has given up
 _MOST_NOTICES = 20
+_LONGEST_NOTICE = 500  # characters
 _COPY_IN = re.compile(r"copy .* from stdin\b", re.DOTALL)
 _NO_COPY = "COPY from or to the client cannot be run here"
 _ROWS = (pq.ExecStatus.SINGLE_TUPLE, pq.ExecStatus.TUPLES_OK)
@@ -198,7 +199,7 @@ def _text(value: bytes | None) -> str | None:
 
 def _note(notices: list[str], item: psycopg.errors.Diagnostic) -> None:
     if len(notices) < _MOST_NOTICES:
-        notices.append(redacted(f"{item.severity}: {item.message_primary}"))
+        notices.append(redacted(f"{item.severity}: {item.message_primary}")[:_LONGEST_NOTICE])
 
 
 def _failed(
