@@ -60,7 +60,7 @@ def test_killed_while_it_falls_asleep(host: World) -> None:
         assert state(host) in ("running", "sleeping")
         assert host.rows("b") == ROWS
         host.check()
-    assert at >= 3
+    assert at >= 2  # before its step and after it
     host.client.branches.remove("b")
 
 
@@ -91,7 +91,7 @@ def test_killed_while_it_is_woken(host: World) -> None:
             break
         print(f"died at {at}: {died}")
         host.check()
-    assert at >= 3
+    assert at >= 2  # before its step and after it
     host.client.branches.remove("b")
 
 
@@ -120,7 +120,7 @@ def test_killed_while_it_is_changed(host: World, verb: str) -> None:
         if state(host):
             assert host.rows("b") == ROWS
         host.check()
-    assert at >= 3
+    assert at >= 2
     if state(host):
         branches.remove("b")
     host.check()
