@@ -93,7 +93,9 @@ def test_a_whole_story(host: AgentHost) -> None:
         listed = await mcp.call("db_list_branches", limit=1)
         assert (len(listed["branches"]), listed["of"], listed["next"]) == (1, 2, 1)
 
-        await mcp.sql("one", "alter table t add premium int; update t set premium = id where id < 4")
+        await mcp.sql(
+            "one", "alter table t add premium int; update t set premium = id where id < 4"
+        )
         await mcp.sql("two", "delete from t where id = 7")
         found = await mcp.call("db_compare_branches", sides=["main@before", "one"], rows=True)
         assert not found["identical"]
@@ -355,8 +357,8 @@ MIGRATION = "alter table t add premium int;\ncreate index concurrently on t (pre
 
 
 async def prepared(mcp: Driver, sql: str = MIGRATION) -> Any:
-    found = await mcp.call("prepare_migration", source="main", sql=sql,
-                           validate=[{"name": "kept", "sql": "select count(*) = 100 from t"}])  # fmt: skip
+    kept = {"name": "kept", "sql": "select count(*) = 100 from t"}
+    found = await mcp.call("prepare_migration", source="main", sql=sql, validate=[kept])
     await mcp.call("db_remove_branch", branch=found["branch"])
     return found
 
@@ -385,7 +387,9 @@ def test_a_migration_is_completed_only_where_the_policy_says_so(host: AgentHost)
 
     async def allowed(mcp: Driver) -> None:
         bad = await prepared(mcp, "alter table t drop word")
-        assert "failed its test" in await mcp.error("complete_migration", migration=bad["migration"])
+        assert "failed its test" in await mcp.error(
+            "complete_migration", migration=bad["migration"]
+        )
         found = await prepared(mcp)
         assert found["can_be_completed"], found["why_not"]
         host.sql(made["dsn"], "insert into t values (1000, 'meanwhile')")
@@ -465,6 +469,13 @@ def over_http(host: AgentHost, **variables: str) -> Iterator[tuple[str, int]]:
         child.stderr.close()
 
 
+HELLO = {
+    "jsonrpc": "2.0", "id": 1, "method": "initialize",
+    "params": {"protocolVersion": "2025-11-25", "capabilities": {},
+               "clientInfo": {"name": "test", "version": "1"}},
+}  # fmt: skip
+
+
 def test_http_needs_the_token(host: AgentHost) -> None:
     seeded(host)
 
@@ -484,8 +495,9 @@ def test_http_needs_the_token(host: AgentHost) -> None:
             for method in ("GET", "POST", "DELETE"):
                 refused = httpx2.request(method, url, headers=headers)
                 assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
-        asked = httpx2.post(url, headers={"Authorization": f"Bearer {token}", "Host": "evil.example"})
-        assert asked.status_code == 421
+        for foreign, status in (({"Host": "evil.example"}, 421), ({"Origin": "http://evil"}, 403)):
+            headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", **foreign}
+            assert httpx2.post(url, headers=headers, json=HELLO).status_code == status
         assert asyncio.run(story(url, token)) == ["main"]
         (listener,) = [item for item in psutil.Process(pid).net_connections()
                        if item.status == psutil.CONN_LISTEN]  # fmt: skip
@@ -500,8 +512,10 @@ def test_without_the_package_it_says_how_to_get_it(host: AgentHost, tmp_path: Pa
     (tmp_path / "mcp").mkdir()
     (tmp_path / "mcp" / "__init__.py").write_text("")
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    done = subprocess.run([*COWDB, "mcp"], env={**host.environment, "PYTHONPATH": path},
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # fmt: skip
+    done = subprocess.run(
+        [*COWDB, "mcp"], env={**host.environment, "PYTHONPATH": path}, check=False,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
     assert "needs the package mcp" in done.stderr
     assert "pip install 'cowdb[mcp]'" in done.stderr

@@ -49,8 +49,8 @@ class LimitsArgument(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    max_lock_ms: int | None = Field(1000, ge=0)
-    max_duration: str | None = Field(None, description="Such as 30s or 10m.")
+    max_lock_ms: int | None = Field(default=1000, ge=0)
+    max_duration: str | None = Field(default=None, description="Such as 30s or 10m.")
 
 
 def db_migration_test(

@@ -29,6 +29,7 @@ def fails(call: Call, how: str) -> RemovedAnswer:
 
 def reports(call: Call) -> RemovedAnswer:
     """Reports from another thread."""
+
     def work() -> None:
         for number in range(50):
             call.report("copying", number, 50)

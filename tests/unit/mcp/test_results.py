@@ -24,7 +24,9 @@ def rows(count: int, most_bytes: int = 2**20) -> Rows:
 def test_rows_from_anywhere(after: int) -> None:
     kept = rows(200)
     page = kept.read(after, 10, 100_000, 100)
-    assert [row[0] for row in page.rows] == [str(number) for number in range(200)][after : after + 10]
+    assert [row[0] for row in page.rows] == [str(number) for number in range(200)][
+        after : after + 10
+    ]
     assert not page.cut
     kept.close()
 

@@ -19,8 +19,10 @@ from cowdb.mcp import http
 from cowdb.mcp.plugins import PLUGIN, write
 from cowdb.mcp.server import INSTRUCTIONS, server
 
-DESTROY = {"db_remove_checkpoint", "db_reset_branch", "db_remove_branch", "db_execute_sql",
-           "db_explain", "db_migration_test", "prepare_migration", "complete_migration"}  # fmt: skip
+DESTROY = {
+    "db_remove_checkpoint", "db_reset_branch", "db_remove_branch", "db_execute_sql", "db_explain",
+    "db_migration_test", "prepare_migration", "complete_migration",
+}  # fmt: skip
 CHANGE = DESTROY | {"db_checkpoint", "db_create_branch"}
 
 
