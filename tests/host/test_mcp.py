@@ -174,8 +174,9 @@ def test_what_is_refused_says_what_to_do(host: AgentHost) -> None:
     url = "postgresql://somebody:hidden@127.0.0.1/x"
 
     async def story(mcp: Driver) -> None:
-        for tool, more in (("db_execute_sql", {"sql": "select 1"}), ("db_schema", {}),
-                           ("db_explain", {"sql": "select 1"}), ("db_connection_string", {})):  # fmt: skip
+        one = {"sql": "select 1"}
+        for tool, more in (("db_execute_sql", one), ("db_explain", one), ("db_schema", {}),
+                           ("db_connection_string", {})):  # fmt: skip
             text = await mcp.error(tool, branch="main", **more)
             assert "'main' is a source, not a branch" in text, tool
             assert "hint: make a branch of it: cowdb branch create NAME --from main" in text
@@ -209,8 +210,8 @@ def test_long_answers_are_cut_and_the_rest_is_there(host: AgentHost) -> None:
     host.run("branch", "create", "b", "--from", "main")
 
     async def story(mcp: Driver) -> None:
-        done = await mcp.call("db_execute_sql", branch="b", rows=30,
-                              sql="select g, repeat('x', 50) from generate_series(1, 1000) g")  # fmt: skip
+        sql = "select g, repeat('x', 50) from generate_series(1, 1000) g"
+        done = await mcp.call("db_execute_sql", branch="b", rows=30, sql=sql)
         found = done["statements"][0]["rows"]
         assert (len(found["rows"]), found["of"], found["next"]) == (30, 1000, 30)
         numbers = [int(row[0]) for row in found["rows"]]
