@@ -100,6 +100,17 @@ class Groups:
                 _write(anchor / "cgroup.procs", pid)
         _enable(base, self.controllers)
 
+    def end(self, server_id: str) -> None:
+        """Kill what is left in the group: programs that a server started and that hid from it may
+        hold its files, and with them the volume. Harmless where there is no group."""
+        if self.base is None:
+            return
+        group = self.base / server_id
+        with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError):  # a kernel before 5.14
+                _write(group / "cgroup.kill", "1")
+            _await_empty(group)
+
     def remove(self, server_id: str) -> None:
         """The group goes, and whatever is still in it is killed; harmless when there is none."""
         if self.base is None:
@@ -115,9 +126,7 @@ class Groups:
                         raise
                 else:
                     return
-                with contextlib.suppress(FileNotFoundError):  # a kernel before 5.14
-                    _write(group / "cgroup.kill", "1")
-                _await_empty(group)
+                self.end(server_id)
 
 
 def enter(group: Path, pid: int) -> None:

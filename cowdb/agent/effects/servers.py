@@ -317,6 +317,7 @@ def _halt(target: Server, host: Host, *, immediate: bool) -> None:
     if datadir.is_dir() or target.cluster.process:
         process = process_of(target, host)
         server.stop(datadir, host.user, process, host.children, immediate=immediate)
+        host.groups.end(target.cluster.id)
 
 
 @do.register

@@ -321,7 +321,7 @@ def test_of_several_datasets(zfs: Bench) -> None:
         zfs.pool.destroy(VolumeId(name))
     assert left(zfs) == []
     command("zfs", "destroy", "-r", f"{zpool}/many")
-    assert "cowdb-" not in command("zfs", "list", "-H", "-t", "snapshot")
+    assert "cowdb-" not in command("zfs", "list", "-H", "-r", "-t", "snapshot", zpool)
 
 
 @needs_zfs
