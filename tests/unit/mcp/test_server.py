@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import glob
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,17 @@ def test_the_plugin_is_one(tmp_path: Path) -> None:
     assert json.loads((folder / ".claude-plugin/plugin.json").read_text())["name"] == "cowdb"
     with pytest.raises(ConflictError, match="is there already"):
         write(folder)
+
+
+def test_the_plugin_is_installed_whole() -> None:
+    """A pattern of package data leaves hidden files out unless it says them."""
+    package = PLUGIN.parents[1]
+    data = tomllib.loads((package.parent / "pyproject.toml").read_text())["tool"]["setuptools"]
+    found = {path for pattern in data["package-data"]["cowdb"]
+             for path in glob.glob(pattern, root_dir=package, recursive=True)}  # noqa: PTH207  # fmt: skip
+    files = {str(path.relative_to(package)) for path in PLUGIN.rglob("*") if path.is_file()}
+    assert len(files) == 3
+    assert files <= found
 
 
 def test_completing_migrations_is_off_unless_a_source_is_named() -> None:
