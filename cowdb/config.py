@@ -70,6 +70,8 @@ class Config:
     """Processors for a branch, likewise."""
     branch_disk: int | None = None
     """Bytes of the pool for a branch, likewise."""
+    complete_migrations: tuple[str, ...] = ()
+    """Sources to which `cowdb mcp` may apply a prepared migration, at its user's word."""
     cgroup: str = ""
     """A control group (cgroup v2) that is cowdb's alone, for branches with limits; empty: see
     agent/cgroups.py."""
@@ -113,7 +115,7 @@ def _value(key: str, value: object) -> object:
         if not (isinstance(first, int) and isinstance(last, int) and 1024 <= first <= last < 65536):
             raise InvalidError("config key 'ports' must be [first, last] within 1024 to 65535")
         return ports
-    if key in {"bindirs", "keep_preload_libraries"}:
+    if key in {"bindirs", "keep_preload_libraries", "complete_migrations"}:
         return _tuple_of(str, value, key)
     if key == "branch_settings":
         if not isinstance(value, dict):

@@ -105,6 +105,28 @@ def statements(text: str) -> list[Written]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A statement as it was written, without its semicolon. :param line: of its first word."""
+
+    text: str
+    line: int
+
+
+def pieces(text: str) -> list[Piece]:
+    """The statements of a text that holds nothing but SQL, each to be sent as it is."""
+    found: list[Piece] = []
+    at = 0
+    while at < len(text):
+        parts: list[Token] = []
+        at = _one(text, at, parts)
+        first = next((part for part in parts if part.kind not in ("space", "comment")), None)
+        if first is not None:
+            whole = "".join(part.text for part in parts).strip()
+            found.append(Piece(whole, text.count("\n", 0, first.at) + 1))
+    return found
+
+
 def _one(text: str, at: int, parts: list[Token]) -> int:
     """Read up to the end of a statement; returns where the next begins."""
     depth = body = 0

@@ -1,0 +1,1 @@
+"""The tools: each a function of a Call and its arguments, thin over cowdb.controller."""
