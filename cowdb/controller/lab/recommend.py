@@ -318,7 +318,7 @@ def _tell_locks(who: str) -> Callable[[StrategyResult, Sequence[StrategyResult]]
     def tell(best: StrategyResult, rivals: Sequence[StrategyResult]) -> str:
         mine = longest(_most_locked(best)["locks"], "reads" if who == "reads" else "writes")
         others = "against " + words.joined(
-            [f"{words.span(of(item) or 0)} with {item['name']}{_rewriting(item)}"
+            [f"{words.span(of(item) or 0)} with {item['name']}{_because(item, who)}"
              for item in rivals])  # fmt: skip
         if mine is None:
             return f"it blocks no {who}, {others}"
@@ -328,9 +328,15 @@ def _tell_locks(who: str) -> Callable[[StrategyResult, Sequence[StrategyResult]]
     return tell
 
 
-def _rewriting(item: StrategyResult) -> str:
+def _because(item: StrategyResult, who: str) -> str:
+    """Why a rival's lock took so long, where that is plain."""
     tables = typical(item)["rewritten"]
-    return f", which rewrites {words.joined(tables[:3])}" if tables else ""
+    if tables:
+        return f", which rewrites {words.joined(tables[:3])}"
+    found = longest(_most_locked(item)["locks"], "reads" if who == "reads" else "writes")
+    if found is not None and found.lock["waited_ms"] > found.ms / 2:
+        return ", most of it waiting for the lock"
+    return ""
 
 
 def _tell_rewrites(best: StrategyResult, rivals: Sequence[StrategyResult]) -> str:

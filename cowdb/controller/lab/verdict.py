@@ -152,6 +152,8 @@ def _failures(run: Run, command: str) -> Iterator[_Finding]:
             text = f"{where} failed: {told}" if told in text or not run["error"] else (
                 f"{words.one_line(text)}; {where} had failed: {told}"
             )  # fmt: skip
+        if "due to lock timeout" in text:
+            text += "; it gave up rather than let others wait, so it can be tried again"
         yield _Finding("fail", "failed", words.one_line(text, 500), "", 0,
                        last["number"] if last else None)  # fmt: skip
         return

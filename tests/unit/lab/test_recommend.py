@@ -40,6 +40,9 @@ def told(*strategies: StrategyResult, ends: Any = ENDS) -> tuple[str | None, str
         ({"locks": [lock(12)]}, {"locks": [lock(800)], "rewritten": [USERS]},
          "Use b: it blocks reads of public.users for 12 ms at the longest, against 800 ms with a, "
          "which rewrites public.users"),
+        ({"locks": [lock(12)]}, {"locks": [lock(5, waited=90)]},
+         "Use b: it blocks reads of public.users for 12 ms at the longest, against 95 ms with a, "
+         "most of it waiting for the lock; it takes 100 ms"),
         ({"locks": [lock(1900, "ShareUpdateExclusiveLock")], "duration_ms": 1950},
          {"locks": [lock(800, "ShareLock")], "duration_ms": 810},
          "Use b: it blocks no writes, against 800 ms with a, although it takes 1.95 s against "

@@ -82,6 +82,10 @@ def test_nothing_to_say() -> None:
          ("fail", "failed", "it was ended after 5s")),
         ({"exit_code": 3, "statements": [statement(2, "x", error="ERROR: no x")]}, Limits(),
          ("fail", "failed", "statement 2 (v2.sql:4) failed: ERROR: no x")),
+        ({"exit_code": 3, "statements": [statement(
+            1, "x", error="canceling statement due to lock timeout")]}, Limits(),
+         ("fail", "failed", "statement 1 (v2.sql:2) failed: canceling statement due to lock timeout"
+          "; it gave up rather than let others wait, so it can be tried again")),
         ({"locks": [lock(10, waited=400)], "waits": [wait(400, "select pg_sleep(1)")]}, Limits(),
          ("warn", "lock-queue", "statement 1 waited 400 ms for AccessExclusiveLock on public.users "
           "behind select pg_sleep(1); whoever came after queued behind it, so set lock_timeout "
