@@ -7,6 +7,7 @@ import sys
 import click
 
 from cowdb import __version__
+from cowdb.cli.lazy import LazyGroup
 from cowdb.errors import CowdbError
 
 COMMANDS = {
@@ -41,29 +42,10 @@ SUMMARIES = {
 }
 
 
-class LazyGroup(click.Group):
-    """Names and one-line help without importing the commands."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        where = COMMANDS.get(cmd_name)
-        if where is None:
-            return None
-        module, _, name = where.partition(":")
-        import importlib
-
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, SUMMARIES[name]) for name in self.list_commands(ctx)])
-
-
 @click.group(
     cls=LazyGroup,
+    where=COMMANDS,
+    summaries=SUMMARIES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
 Examples:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from cowdb.cli.lazy import LazyGroup
+
 COMMANDS = {
     "compare": "cowdb.cli.lab.runs:compare",
     "init": "cowdb.cli.lab.files:init",
@@ -22,26 +24,7 @@ SUMMARIES = {
 }
 
 
-class _Lab(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        where = COMMANDS.get(cmd_name)
-        if where is None:
-            return None
-        module, _, name = where.partition(":")
-        import importlib
-
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, SUMMARIES[name]) for name in self.list_commands(ctx)])
-
-
-@click.group(cls=_Lab, epilog="""\b
+@click.group(cls=LazyGroup, where=COMMANDS, summaries=SUMMARIES, epilog="""\b
 Examples:
   cowdb lab init && cowdb lab run lab.yaml
   cowdb lab run lab.yaml --html report.html
