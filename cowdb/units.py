@@ -1,4 +1,4 @@
-"""Sizes and durations as people write and read them. Pure."""
+"""Sizes, durations and versions as people write and read them. Pure."""
 
 from __future__ import annotations
 
@@ -39,3 +39,8 @@ def parse_size(text: str) -> int:
     if not match:
         raise InvalidError(f"{text!r} is not a size", hint="such as 512M or 20G")
     return int(match[1]) * _SIZES[match[2].upper()]
+
+
+def major_of(version: str) -> int:
+    """15 of "15.18"."""
+    return int(version.partition(".")[0])

@@ -13,6 +13,7 @@ import click
 
 from cowdb.cli.output import Progress, client, epilog, json_option, print_json
 from cowdb.errors import CommandError, ConflictError, NotFoundError
+from cowdb.units import major_of
 from cowdb.wire import BranchInfo, SourceInfo
 
 
@@ -41,7 +42,7 @@ def connect_to(name: str, psql_args: tuple[str, ...], as_json: bool) -> None:
     from cowdb.config import load
     from cowdb.controller import programs
 
-    major = int(found["pg_version"].partition(".")[0])
+    major = major_of(found["pg_version"])
     psql = programs.find("psql", major, load().bindirs)
     os.execve(psql, ["psql", *psql_args], programs.environment(found["dsn"]))  # noqa: S606
 

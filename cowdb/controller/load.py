@@ -17,6 +17,7 @@ from cowdb.controller import programs
 from cowdb.controller.client import Client
 from cowdb.controller.transport import Report, quiet
 from cowdb.errors import CommandError, InvalidError
+from cowdb.units import major_of
 from cowdb.wire import SourceInfo
 
 Format = Literal["custom", "directory", "tar", "plain"]
@@ -94,7 +95,7 @@ def add_source(
 def fill(source: SourceInfo, load: Load, bindirs: Sequence[str], report: Report) -> None:
     """Run the files against a source, then vacuum: what is frozen and counted now is not done
     again in every branch."""
-    major = int(source["pg_version"].partition(".")[0])
+    major = major_of(source["pg_version"])
     dsn = source["dsn"] or ""
     psql = [programs.find("psql", major, bindirs), "-X", "-q", "-v", "ON_ERROR_STOP=1"]
     for path in load.sql:

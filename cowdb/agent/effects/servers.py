@@ -55,6 +55,7 @@ from cowdb.agent.storage.kernel import syncfs, translated
 from cowdb.agent.storage.protocol import Part, VolumeId
 from cowdb.errors import NotFoundError, PoolMissingError, ServerError, UnsoundError
 from cowdb.model import Cluster, Process
+from cowdb.units import major_of
 
 LOOPBACK = OUTSIDE
 # Nobody works there: what autovacuum notes would only be in the way of what cowdb promises.
@@ -137,7 +138,7 @@ def _(step: Quarantine, host: Host, attempt: Attempt) -> None:
         branch_settings=host.config.branch_settings if step.server.branch else {},
         keep_preload=host.config.keep_preload_libraries,
         owner=host.user,
-        major=int(step.server.cluster.version.partition(".")[0]) if step.server.branch else None,
+        major=major_of(step.server.cluster.version) if step.server.branch else None,
     )
     launch = launch_of(step.server, host)
     replay.refuse_tablespaces(launch.datadir, launch.binaries, host.user)
@@ -194,7 +195,7 @@ def _sealing(step: StartServer, host: Host, attempt: Attempt) -> server.Query:
     """The server's first query; what it takes counts apart from the start."""
     if step.seal is None:
         return server.ask
-    seal = _seal(SealServer(server=step.server, sever=step.seal.sever), host, attempt)
+    seal = _seal(step.server, step.seal.sever, host, attempt)
 
     def query(db: psycopg.Connection[Any]) -> None:
         before = time.perf_counter()
@@ -215,18 +216,18 @@ def _(step: StartServer, host: Host, attempt: Attempt) -> None:
 
 @do.register
 def _(step: SealServer, host: Host, attempt: Attempt) -> None:
-    seal = _seal(step, host, attempt)
+    seal = _seal(step.server, step.sever, host, attempt)
     with _session(step.server, host) as db:
         seal(db)
 
 
-def _seal(step: SealServer, host: Host, attempt: Attempt) -> server.Query:
+def _seal(target: Server, sever: bool, host: Host, attempt: Attempt) -> server.Query:
     """:raises psycopg.Error: when it is run, what the server refuses."""
-    cluster = step.server.cluster
+    cluster = target.cluster
     verifier = scram_verifier(host.keyring.password(cluster.id))
 
     def query(db: psycopg.Connection[Any]) -> None:
-        if step.sever:
+        if sever:
             attempt.quarantined += admin.sever_subscriptions(db)
         admin.set_password(db, cluster.superuser, verifier)
 
@@ -269,7 +270,7 @@ def _session(target: Server, host: Host, dbname: str = "") -> Iterator[psycopg.C
     room = rooms.rooms_of(host.config, target.cluster.id)
     before = rooms.log_size(room)
     process, cluster = process_of(target, host), target.cluster
-    major = int(cluster.version.partition(".")[0])
+    major = major_of(cluster.version)
     place = admin.Place(room.sockets, cluster.port, cluster.superuser, major)
     try:
         with admin.session(place, process, dbname) as db:

@@ -24,6 +24,7 @@ from cowdb.controller.lab.spec.model import Migration, Strategy, Validation
 from cowdb.controller.lab.steps import step
 from cowdb.controller.lab.steps.command import Ended, Stop
 from cowdb.controller.lab.traffic import traffic
+from cowdb.units import major_of
 from cowdb.wire import BranchInfo
 
 _OUTPUT = 4000  # characters
@@ -56,7 +57,7 @@ def attempt(bench: Bench, strategy: Strategy, branch: BranchInfo, dsn: str) -> D
     """:param dsn: of the database that the strategy is led to.
     :raises CowdbError: the branch cannot be watched, or the command not be started."""
     started = datetime.now(UTC)
-    major = int(branch["pg_version"].partition(".")[0])
+    major = major_of(branch["pg_version"])
     with watch.watching(bench.connect, branch["name"], dsn) as seen:
         with traffic(dsn, bench.migration.load, bench.directory, bench.bindirs, bench.stop) as load:
             load.begin()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cowdb.agent import system
 from cowdb.errors import CommandError, InvalidError, ServerError
+from cowdb.units import major_of
 
 OLDEST, NEWEST = 14, 18
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?")
@@ -26,7 +27,7 @@ class Binaries:
 
     @property
     def major(self) -> int:
-        return int(self.version.partition(".")[0])
+        return major_of(self.version)
 
     def __getitem__(self, program: str) -> Path:
         return self.directory / program
@@ -108,7 +109,7 @@ def pick(patterns: Sequence[str], version: str | None = None) -> Binaries:
         return usable[max(usable)]
     if not re.fullmatch(r"\d+(\.\d+)?", version):
         raise InvalidError(f"{version!r} is not a PostgreSQL version", hint="such as 15")
-    major = int(version.partition(".")[0])
+    major = major_of(version)
     if major not in usable:
         have = ", ".join(str(item) for item in sorted(usable)) or "none"
         raise ServerError(
