@@ -166,6 +166,7 @@ def test_another_front_takes_the_place_of_one_that_was_killed(main: AgentHost) -
         front.kill()
         with pytest.raises(psycopg.OperationalError):
             db.execute("select 1")
+    front.wait(10)  # while it dies its ports may still answer
     eventually(lambda: open_port(made["port"]) and open_port(other["port"]))
     assert [count(main, item["dsn"]) for item in (made, other)] == [ROWS, ROWS]
     (another,) = main.fronts()

@@ -112,6 +112,7 @@ def start(
     try:
         if not _gone(launch.datadir):
             _clear_crash(launch)
+        _clear_socket(launch)
         # The data directory's parent is root's, so the path up to here cannot have been planted.
         watch.add_watch(str(launch.datadir), inotify_simple.flags.MODIFY)
         child = spawn(
@@ -142,11 +143,15 @@ def start(
 
 def _clear_crash(launch: Launch) -> None:
     """Take away what a killed server left: backends that wait for nothing go on and hold its
-    memory; and the number in its lock files may by now be a zombie's or, after a reboot, another
-    branch's server of the same user, which Postgres would take for its own."""
+    memory; and the number in its postmaster.pid may by now be a zombie's or another branch's
+    server of the same user, which Postgres would take for its own."""
     _sweep(launch.datadir, launch.user)
     with Beneath(launch.datadir) as directory:
         directory.unlink("postmaster.pid", missing_ok=True)
+
+
+def _clear_socket(launch: Launch) -> None:
+    """The same of its socket's lock file, which lies elsewhere and so outlives a reset."""
     with Beneath(launch.rooms.sockets) as directory:
         directory.unlink(f".s.PGSQL.{launch.port}.lock", missing_ok=True)
 
