@@ -11,72 +11,18 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
-import mcp_types
 import psutil
 import pytest
 from mcp import Client
-from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from tests.agenthost import COWDB, AgentHost
+from tests.host.mcpclient import Driver, drive
 from tests.host.usecase import eventually, seeded
-
-Story = Callable[["Driver"], Awaitable[None]]
-
-
-class Driver:
-    """A client, with the answers that a test wants."""
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-
-    async def call(self, tool: str, progress: Any = None, **arguments: Any) -> Any:
-        """The structured answer of a call that succeeds; its text says the same."""
-        found = await self.client.call_tool(tool, arguments, progress_callback=progress)
-        assert isinstance(found, mcp_types.CallToolResult)
-        (block,) = found.content
-        assert isinstance(block, mcp_types.TextContent)
-        assert not found.is_error, block.text
-        assert json.loads(block.text) == found.structured_content
-        return found.structured_content
-
-    async def error(self, tool: str, **arguments: Any) -> str:
-        found = await self.client.call_tool(tool, arguments)
-        assert isinstance(found, mcp_types.CallToolResult)
-        assert found.is_error, found
-        (block,) = found.content
-        assert isinstance(block, mcp_types.TextContent)
-        return block.text
-
-    async def sql(self, branch: str, sql: str, **more: Any) -> Any:
-        """The rows of the last statement."""
-        done = await self.call("db_execute_sql", branch=branch, sql=sql, **more)
-        last = done["statements"][-1]["rows"]
-        return last["rows"] if last else None
-
-
-def drive(
-    host: AgentHost, story: Story, *, before: tuple[str, ...] = (), **options: Any
-) -> str:  # fmt: skip
-    """Runs a story with a client of a server on stdio; what that printed on stderr.
-
-    :param before: words in front of the server's command."""
-    log = host.base / "mcp.log"
-    command, *words = [*before, *COWDB, "mcp"]
-    server = StdioServerParameters(command=command, args=words, env=host.environment)
-
-    async def run() -> None:
-        with log.open("w") as stream:
-            async with Client(stdio_client(server, errlog=stream), **options) as client:
-                await story(Driver(client))
-
-    asyncio.run(asyncio.wait_for(run(), 240))
-    return log.read_text()
 
 
 def test_a_whole_story(host: AgentHost) -> None:
@@ -330,122 +276,6 @@ def test_it_can_do_what_its_user_can_and_no_more(host: AgentHost) -> None:
     drive(host, member, before=as_nobody("cowdb"))
     drive(host, stranger, before=as_nobody())
     assert [item["name"] for item in host.json("branch", "list")] == ["b"]
-
-
-@contextlib.contextmanager
-def configured(host: AgentHost, **values: object) -> Iterator[None]:
-    host.configure(**values)
-    try:
-        yield
-    finally:
-        host.configure()
-
-
-class Answers:
-    """A user at the client, who says what the test wants."""
-
-    def __init__(self, action: Any, apply: bool = True) -> None:
-        self._action, self._apply = action, apply
-        self.asked: list[str] = []
-
-    async def __call__(self, context: Any, params: Any) -> mcp_types.ElicitResult:
-        self.asked.append(params.message)
-        content = {"apply": self._apply} if self._action == "accept" else None
-        return mcp_types.ElicitResult(action=self._action, content=content)
-
-
-MIGRATION = "alter table t add premium int;\ncreate index concurrently on t (premium)"
-
-
-async def prepared(mcp: Driver, sql: str = MIGRATION) -> Any:
-    kept = {"name": "kept", "sql": "select count(*) = 100 from t"}
-    found = await mcp.call("prepare_migration", source="main", sql=sql, validate=[kept])
-    await mcp.call("db_remove_branch", branch=found["branch"])
-    return found
-
-
-def columns(host: AgentHost, dsn: str) -> int:
-    query = "select count(*) from information_schema.columns where table_name = 't'"
-    found: int = host.sql(dsn, query)[0][0]
-    return found
-
-
-def test_a_migration_is_completed_only_where_the_policy_says_so(host: AgentHost) -> None:
-    made = seeded(host)
-    answers = Answers("accept")
-
-    async def not_allowed(mcp: Driver) -> None:
-        found = await prepared(mcp)
-        assert found["evidence"]["verdict"] in ("pass", "warn"), found
-        assert not found["can_be_completed"]
-        text = await mcp.error("complete_migration", migration=found["migration"])
-        assert "does not allow migrations of source 'main' to be completed" in text
-        assert 'complete_migrations = ["main"]' in text
-
-    drive(host, not_allowed, elicitation_callback=answers)
-    assert answers.asked == []
-    assert columns(host, made["dsn"]) == 2
-
-    async def allowed(mcp: Driver) -> None:
-        bad = await prepared(mcp, "alter table t drop word")
-        assert "failed its test" in await mcp.error(
-            "complete_migration", migration=bad["migration"]
-        )
-        found = await prepared(mcp)
-        assert found["can_be_completed"], found["why_not"]
-        host.sql(made["dsn"], "insert into t values (1000, 'meanwhile')")
-        done = await mcp.call("complete_migration", migration=found["migration"])
-        assert (done["state"], done["statement_count"]) == ("applied", 3)
-        assert "is applied already" in await mcp.error(
-            "complete_migration", migration=found["migration"]
-        )
-
-    with configured(host, complete_migrations=["main"]):
-        drive(host, allowed, elicitation_callback=answers)
-    (question,) = answers.asked
-    assert "to the source 'main' itself" in question
-    assert MIGRATION in question
-    assert columns(host, made["dsn"]) == 3
-
-
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_a_user_who_does_not_agree(host: AgentHost, mode: str) -> None:
-    """Both ways in which a server may ask: before the call goes on, and in the midst of it."""
-    made = seeded(host)
-
-    async def story(mcp: Driver) -> None:
-        found = await prepared(mcp)
-        text = await mcp.error("complete_migration", migration=found["migration"])
-        assert "did not agree; nothing was applied" in text
-
-    with configured(host, complete_migrations=["main"]):
-        answers = Answers("accept", apply=False)
-        drive(host, story, elicitation_callback=answers, mode=mode)
-        assert len(answers.asked) == 1
-        if mode == "auto":
-            drive(host, story, elicitation_callback=Answers("decline"))
-    assert columns(host, made["dsn"]) == 2
-
-
-def test_a_source_that_has_changed_since_is_left_alone(host: AgentHost) -> None:
-    made = seeded(host)
-
-    async def story(mcp: Driver) -> None:
-        """A client that cannot ask: the policy decides."""
-        found = await prepared(mcp)
-        host.sql(made["dsn"], "create table u (id int)")
-        text = await mcp.error("complete_migration", migration=found["migration"])
-        assert "has changed since the migration was prepared: table public.u added" in text
-        host.sql(made["dsn"], "drop table u")
-        done = await mcp.call("complete_migration", migration=found["migration"])
-        assert done["state"] == "applied"
-
-        again = await prepared(mcp, "insert into t values (2000, 'x'); select 1/(select 0)")
-        assert again["verdict"] == "fail"
-
-    with configured(host, complete_migrations=["main"]):
-        drive(host, story)
-    assert columns(host, made["dsn"]) == 3
 
 
 @contextlib.contextmanager

@@ -53,6 +53,14 @@ def allowed(config: Config, record: Prepared) -> None:
         )
 
 
+def completable(connect: Connect, config: Config, record: Prepared) -> None:
+    """What can be known before anybody is asked: it is allowed, and there is a DSN to use.
+
+    :raises CowdbError: as `allowed` and `target.dsn_of`."""
+    allowed(config, record)
+    target.dsn_of(source_of(connect, record["source"]))
+
+
 def complete(
     connect: Connect, records: Records, migration: str, config: Config, timeout: float, stop: Stop,
     report: Report,

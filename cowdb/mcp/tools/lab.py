@@ -81,7 +81,7 @@ def db_migration_test(
     failed are kept to be looked at; remove them afterwards."""
     bindirs, connect = call.desk.config.bindirs, call.desk.connect
     if file is not None:
-        if checkpoint is not None or strategies or validate or limits or directory:
+        if checkpoint is not None or strategies or validate or limits or runs != 1 or directory:
             raise InvalidError("a lab file says everything: give `file` alone")
         path = Path(file)
         outcome = run(connect, Asked(spec.read(path), path, bindirs, call.stop, call.report))

@@ -13,7 +13,7 @@ from mcp.server.mcpserver.resolve import Elicit, Resolve
 from pydantic import BaseModel, Field
 
 from cowdb.controller.lab.spec.model import Validation
-from cowdb.controller.migrations.complete import allowed, complete
+from cowdb.controller.migrations.complete import completable, complete
 from cowdb.controller.migrations.prepare import Wish, prepare
 from cowdb.controller.migrations.records import Prepared, Records, directory
 from cowdb.errors import CowdbError, NotPermittedError
@@ -48,7 +48,7 @@ def prepare_migration(
                               call.stop, call.report)  # fmt: skip
     why_not = ""
     try:
-        allowed(desk.config, record)
+        completable(desk.connect, desk.config, record)
     except CowdbError as error:
         why_not = told(error)
     return PreparedAnswer(
@@ -65,7 +65,7 @@ def completing(desk: Desk) -> Callable[..., Any]:
         """Asks whoever sits at the client, if it can ask; nothing is asked of what is refused."""
         try:
             record = Records(directory()).read(migration)
-            allowed(desk.config, record)
+            completable(desk.connect, desk.config, record)
         except CowdbError as error:
             raise ToolError(told(error)) from error
         capabilities = ctx.client_capabilities
