@@ -143,7 +143,7 @@ def _compare_rows(
         where, why = _where(first, other, changes)
         with translated(other.side):
             compared = compare_rows(first, other, what.tables, connections, where, watch,
-                                    what.sample)  # fmt: skip
+                                    what.sample, whether=what.whether)  # fmt: skip
         if why:
             compared.partly.append(f"changed blocks: everything was read, since {why}")
         meter.step(f"rows of {other.side.label}")

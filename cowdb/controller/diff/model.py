@@ -87,6 +87,8 @@ class Wanted:
     """With `sql`: also what is cosmetic, or unwise in a database in use."""
     sample: int = SAMPLE
     """How many differing rows of each table the report keeps, 0 to `MOST_SAMPLE`."""
+    whether: bool = False
+    """Only whether rows of a table differ: its numbers are then no more than that they do."""
 
     def __post_init__(self) -> None:
         """:raises InvalidError: the sample is out of its range."""

@@ -15,7 +15,7 @@ from cowdb.errors import CowdbError
 
 _WHOLE = Wanted(schema=True, counts=True, rows=True)
 _NUMBERS = Wanted(schema=True, counts=True)
-_ENDS = Wanted(schema=True, counts=True, rows=True, sample=0)
+_ENDS = Wanted(schema=True, counts=True, rows=True, sample=0, whether=True)
 
 
 def with_checkpoint(

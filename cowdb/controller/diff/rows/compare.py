@@ -80,9 +80,10 @@ class Compared:
 
 def compare_rows(
     first: Instant, other: Instant, globs: Sequence[str], connections: Connections,
-    where: Where | None = None, watch: Watch = _ALL, most: int = SAMPLE,
+    where: Where | None = None, watch: Watch = _ALL, most: int = SAMPLE, *, whether: bool = False,
 ) -> Compared:  # fmt: skip
     """:param most: how many differing rows of each table to keep.
+    :param whether: of a large table that is read whole, do not find the rows that differ.
     :param where: which blocks can differ, where the host can tell; None reads everything.
     :raises ServerError: a side went away."""
     with Lanes(first, other, connections) as lanes:
@@ -101,7 +102,7 @@ def compare_rows(
             and is_chosen(name, globs)
             and (watch.tables is None or name in watch.tables)
         ]
-        work = _Work(lanes, shapes, hashing, blocks, other.side.label, watch, most)
+        work = _Work(lanes, shapes, hashing, blocks, other.side.label, watch, most, whether)
         plain = [name for name in shape.sequence(names, shapes[0]) if not work.parted(name)]
         for name in plain:
             work.note_lone_columns(name)
@@ -145,6 +146,7 @@ class _Work:
     side: str
     watch: Watch
     most: int
+    whether: bool
     done: Compared = field(default_factory=Compared)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -250,7 +252,7 @@ class _Work:
             ])  # fmt: skip
             rows.append(sum(side[name].rows for name in names))
         return compare_table(self.lanes, table, (places[0], places[1]), max(rows), self.hashing,
-                             self.most)  # fmt: skip
+                             self.most, whether=self.whether)  # fmt: skip
 
     def _common(self, name: str) -> shape.Common:
         return shape.common(name, self.shapes[0][name], self.shapes[1][name])

@@ -40,11 +40,12 @@ Sums = dict[int, tuple[int, int, int]]
 
 def compare_table(
     lanes: Lanes, table: Common, places: tuple[Places, Places], rows: int, hashing: Hashing,
-    most: int,
+    most: int, *, whether: bool = False,
 ) -> Found:  # fmt: skip
     """:param places: of each side.
     :param rows: about how many there are in them.
-    :param most: how many differences the sample holds."""
+    :param most: how many differences the sample holds.
+    :param whether: that something differs is enough; how many buckets do counts as changed."""
     if rows <= FEW_ROWS:
         return compare_digests(lanes, Digesting(table, hashing), places, most)
     mask = _buckets(rows) - 1
@@ -53,6 +54,8 @@ def compare_table(
     different = [number for number in both if sums[0].get(number) != sums[1].get(number)]
     if not different:
         return Found()
+    if whether:
+        return Found(changed=len(different))
     inside = sum(max(side.get(number, (0,))[0] for side in sums) for number in different)
     wanted = None if len(different) == len(both) else sorted(different)
     digesting = Digesting(table, hashing, parts_for(inside), mask, wanted)
