@@ -48,6 +48,7 @@ def demo(clean: bool, seed: int, scale: float, as_json: bool) -> None:
         click.echo(f"  cowdb connect {item['branch']:<24} # or psql {item['dsn']}")
     click.echo("\n  cowdb diff add-column-with-default add-column-backfill")
     click.echo("  cowdb branch reset add-column-backfill   # and try again")
+    click.echo("  cowdb lab init && cowdb lab run lab.yaml # which of the three to take, and why")
     click.echo("  cowdb demo --clean")
 
 
