@@ -198,10 +198,10 @@ def _template(results: Results) -> str:
     if row["ratio"] >= 1:
         return ""
     return bullets([
-        "A template on the same server is quicker than the lab at this size, and most of what it "
-        "saves is what it does not look at: the lab compares the rows of the strategies with the "
-        "checkpoint's and with each other's. The copy takes longer the larger the database is, a "
-        "branch does not (branch.md).",
+        "A template on the same server is quicker than the lab at this size: it does not look at "
+        "rows, which the lab compares with the checkpoint's and between the strategies, nor at "
+        "locks. The copy takes longer the larger the database is, a branch does not "
+        "([branch](branch.md)).",
     ]) + "\n"  # fmt: skip
 
 
