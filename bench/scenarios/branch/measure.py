@@ -23,7 +23,7 @@ from bench import machine, peers
 from bench.clock import since
 from bench.host import bench_host, settle_disk, warm
 from bench.peers import check
-from bench.record import FORMAT, Claim, Record, Results, Series, summary, values
+from bench.record import Claim, Record, Results, Series, measured, values
 from bench.scenarios import Say
 from bench.sizes import bytes_of, parse_sizes
 from bench.stats import median, percentile, ratio_of_medians
@@ -268,12 +268,11 @@ def _repeat(
 
 def _results(options: argparse.Namespace, bench: Bench, described: dict[str, Any]) -> Results:
     amounts, samples = bench.amounts, bench.record.series()
-    return {
-        "format": FORMAT,
-        "scenario": "branch",
-        "quick": options.quick,
-        "machine": described,
-        "parameters": {
+    return measured(
+        "branch",
+        quick=options.quick,
+        machine=described,
+        parameters={
             "sizes": list(amounts.sizes),
             "creations": amounts.creations,
             "commands": amounts.commands,
@@ -282,18 +281,17 @@ def _results(options: argparse.Namespace, bench: Bench, described: dict[str, Any
             "written_rows": WRITTEN_ROWS,
             "query": _QUERY,
         },
-        "conditions": {
+        conditions={
             "peer_settings": dict(peers.SETTINGS),
             "branch_settings": {**BRANCH_SETTINGS, **FAST},
             "page_cache": "warm for all: data read whole before each repeat, dirty pages written "
             "out before each repeat of a peer and each series of cowdb's, nothing dropped",
         },
-        "databases": [database.facts for database in bench.databases],
-        "samples": samples,
-        "summary": summary(samples),
-        "ratios": ratios(samples, amounts.sizes),
-        "claims": claims(samples, amounts.sizes),
-    }
+        databases=[database.facts for database in bench.databases],
+        samples=samples,
+        ratios=ratios(samples, amounts.sizes),
+        claims=claims(samples, amounts.sizes),
+    )  # fmt: skip
 
 
 def ratios(samples: list[Series], sizes: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ import psycopg
 from bench import machine
 from bench.host import bench_host, settle_disk
 from bench.kept import Kept
-from bench.record import FORMAT, Claim, Record, Results, Series, claim, summary, values
+from bench.record import Claim, Record, Results, Series, claim, measured, values
 from bench.scenarios import Say
 from bench.scenarios.diff import peers
 from bench.stats import median, ratio_of_medians
@@ -43,6 +43,7 @@ BAR_ROWS = 10**7
 _LEAST, _LONG = 2, 60.0  # repeats of cowdb where they take long, and seconds that are long
 _UNITS = {"": 1, "k": 1000, "M": 10**6}
 _SPREAD = 2654435761  # a prime: multiples of it, modulo the number of rows, are all over the table
+_NAMES = ("rows", "changes", "repeats", "peer_repeats", "peers_up_to", "pg_version")
 LOAD = (
     "create table items (id bigint not null, customer int not null, name text not null,"
     " price numeric(10,2), placed timestamp not null, paid boolean not null, note text)",
@@ -126,12 +127,7 @@ def run(options: argparse.Namespace, say: Say) -> Results:
         options.rows, options.changes = (20_000,), (10, AT)
         options.repeats = options.peer_repeats = 1
     described = machine.describe()
-    names = ("rows", "changes", "repeats", "peer_repeats", "peers_up_to", "pg_version")
-    chosen = json.loads(json.dumps({name: getattr(options, name) for name in names}))
-    name = "diff-unfinished-quick.json" if options.quick else "diff-unfinished.json"
-    kept = Kept.found(options.results / name, chosen, fresh=options.fresh or options.quick)
-    if kept.done:
-        say(f"going on where a run was interrupted: {len(kept.done)} parts are done")
+    kept = Kept.resumed(options, _NAMES, say)
     bench = Bench(options, kept, say)
     for rows in options.rows:
         parts = [cell.label for cell in cells_of(rows, options.changes)]
@@ -311,24 +307,22 @@ def _repeat(bench: Bench, cell: Cell, method: str, once: Callable[[], float]) ->
 def _results(options: argparse.Namespace, kept: Kept, described: dict[str, Any]) -> Results:
     samples = kept.record.series()
     cells = [cell for rows in options.rows for cell in cells_of(rows, options.changes)]
-    return {
-        "format": FORMAT,
-        "scenario": "diff",
-        "quick": options.quick,
-        "machine": described,
-        "parameters": {**kept.options, "load": list(LOAD)},
-        "conditions": {
+    return measured(
+        "diff",
+        quick=options.quick,
+        machine=described,
+        parameters={**kept.options, "load": list(LOAD)},
+        conditions={
             **{name: value for name, value in kept.conditions.items() if name != "machine"},
             "reladiff": peers.VERSION, "reladiff_threads": peers.THREADS,
             "except_settings": peers.EXCEPT_SETTINGS,
             "page_cache": "warm for all",
         },
-        "databases": [kept.cells[cell.label] for cell in cells],
-        "samples": samples,
-        "summary": summary(samples),
-        "ratios": ratios(samples, cells),
-        "claims": claims(samples, cells, kept.cells),
-    }  # fmt: skip
+        databases=[kept.cells[cell.label] for cell in cells],
+        samples=samples,
+        ratios=ratios(samples, cells),
+        claims=claims(samples, cells, kept.cells),
+    )  # fmt: skip
 
 
 def _values(samples: list[Series], cell: Cell, method: str) -> list[float]:

@@ -24,7 +24,7 @@ from psycopg.conninfo import make_conninfo
 
 from bench import machine
 from bench.host import bench_host
-from bench.record import FORMAT, Claim, Record, Results, summary
+from bench.record import Claim, Record, Results, measured
 from bench.scenarios import Say
 from bench.stats import median, ratio_of_medians
 from cowdb.controller import programs
@@ -263,14 +263,14 @@ def _results(
         ratios.append({"database": DATABASE, "measure": measure, "over": "front",
                        "under": "direct", "ratio": round(ratio, 3), "low": round(low, 3),
                        "high": round(high, 3)})  # fmt: skip
-    return {
-        "format": FORMAT, "scenario": "sleep", "quick": bench.options.quick, "machine": described,
-        "parameters": {name: getattr(bench.options, name)
-                       for name in ("wakes", "sleepers", "seconds", "rounds")},
-        "conditions": {"memory": memory, "crowd": CROWD, "crowd_answered": answered},
-        "databases": [{"label": DATABASE, "pgbench_scale": 10}], "samples": samples,
-        "summary": summary(samples), "ratios": ratios, "claims": _claims(by, memory, answered),
-    }  # fmt: skip
+    return measured(
+        "sleep", quick=bench.options.quick, machine=described,
+        parameters={name: getattr(bench.options, name)
+                    for name in ("wakes", "sleepers", "seconds", "rounds")},
+        conditions={"memory": memory, "crowd": CROWD, "crowd_answered": answered},
+        databases=[{"label": DATABASE, "pgbench_scale": 10}], samples=samples,
+        ratios=ratios, claims=_claims(by, memory, answered),
+    )  # fmt: skip
 
 
 def _claims(

@@ -28,7 +28,7 @@ from bench import machine, peers
 from bench.clock import since
 from bench.host import bench_filesystem, folder, settle_disk, warm
 from bench.peers import Server, Stage, check
-from bench.record import FORMAT, Claim, Record, Results, Series, summary
+from bench.record import Claim, Record, Results, Series, measured
 from bench.scenarios import Say
 from bench.scenarios.storage import guest
 from bench.stats import median, summarise
@@ -341,19 +341,12 @@ def _results(options: argparse.Namespace, bench: Bench, described: dict[str, Any
     facts = {"label": bench.driver, "pgbench_scale": bench.amounts.scale, "emulated": False,
              "write_every": bench.amounts.write_every, "machine": described,
              **bench.facts}  # fmt: skip
-    return {
-        "format": FORMAT,
-        "scenario": "storage",
-        "quick": options.quick,
-        "machine": described,
-        "parameters": {**vars(bench.amounts), "query": _QUERY, "changed_rows": CHANGED_ROWS},
-        "conditions": {"settings": dict(peers.SETTINGS), "tps_settings": dict(TPS_SETTINGS)},
-        "databases": [facts],
-        "samples": samples,
-        "summary": summary(samples),
-        "ratios": ratios(bench.driver, samples),
-        "claims": _claims(bench.driver, samples),
-    }
+    return measured(
+        "storage", quick=options.quick, machine=described, samples=samples, databases=[facts],
+        parameters={**vars(bench.amounts), "query": _QUERY, "changed_rows": CHANGED_ROWS},
+        conditions={"settings": dict(peers.SETTINGS), "tps_settings": dict(TPS_SETTINGS)},
+        ratios=ratios(bench.driver, samples), claims=_claims(bench.driver, samples),
+    )  # fmt: skip
 
 
 def _median(samples: list[Series], method: str, measure: str) -> float:
