@@ -5,7 +5,7 @@ matplotlib comes with the extra `bench` and is imported when something is drawn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import log10
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bench.record import Results
 from bench.report import machine_line, ms_text
+from bench.stats import Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,6 +76,28 @@ def times(ax: Axes, low: float, high: float) -> None:
     ticks = [tick for tick in known if low < tick < high]
     ax.set_yticks(ticks, [ms_text(tick).replace(".0 ", " ") for tick in ticks])
     ax.minorticks_off()
+
+
+def groups(ax: Axes, found: Mapping[str, Sequence[Summary | None]], colors: Mapping[str, str],
+           titles: Mapping[str, str]) -> None:  # fmt: skip
+    """Bars side by side, of milliseconds, logarithmic: in each group one for each way, with a line
+    from its median to its p95 and the median above.
+
+    :param found: the groups' times, by way; None where there is none."""
+    width, heights = 0.82 / len(found), [item for own in found.values() for item in own if item]
+    for index, (way, own) in enumerate(found.items()):
+        shift = (index - (len(found) - 1) / 2) * width
+        bars = [(place + shift, item) for place, item in enumerate(own) if item]
+        ax.bar([place for place, _ in bars], [item.median for _, item in bars], width * 0.92,
+               color=colors[way], label=titles[way], error_kw=REACH,
+               yerr=[[0.0] * len(bars), [item.p95 - item.median for _, item in bars]],
+               )  # fmt: skip
+        for place, item in bars:
+            ax.annotate(ms_text(item.median).removesuffix(" ms"), (place, item.p95), xytext=(0, 3),
+                        textcoords="offset points", ha="center", fontsize=8)  # fmt: skip
+    low, high = min(item.median for item in heights), max(item.p95 for item in heights)
+    times(ax, low / 3, high * 12)
+    ax.legend(frameon=False, fontsize=9, loc="upper left", ncols=2)
 
 
 def dashed(ax: Axes, at: float, color: str = BAR) -> None:

@@ -31,7 +31,7 @@ SERVER_SETTINGS = {**peers.SETTINGS, "max_connections": "300"}
 """Of the one server whose databases are the branches."""
 COPY_SETTINGS = {**peers.SETTINGS, **BRANCH_SETTINGS, "wal_keep_size": "256MB"}
 """Of each copy: as small as a branch of cowdb's, with the WAL that pg_basebackup needs."""
-_SOURCE, _SNAPSHOT = "shop", "shop@loaded"
+SOURCE, SNAPSHOT = "shop", "shop@loaded"
 _CACHED = "/var/cache/cowdb/postgresql/*/bin"  # where hostprep puts the other majors
 _PATIENCE = 120.0  # for spares
 _STRATEGIES = {CLONE: "file_copy", WAL_LOG: "wal_log"}
@@ -75,12 +75,12 @@ def prepared(label: str, version: str | None, say: Say) -> Iterator[Ground]:
     with bench_host(room, wipe=False, config=config) as host:
         with host.client() as client:
             say(f"{label}: load")
-            source = client.sources.add(_SOURCE, version=version)
+            source = client.sources.add(SOURCE, version=version)
             rows = shop.rows_of(label)
             size = shop.load(source["dsn"] or "", rows)
-            taken = client.snapshots.create(_SNAPSHOT, settle=True)
+            taken = client.snapshots.create(SNAPSHOT, settle=True)
             assert taken["settled"]
-            client.sources.stop(_SOURCE)
+            client.sources.stop(SOURCE)
             datadir = Path(source["datadir"])
             tools = binaries.pick(host.config.bindirs, source["pg_version"])
             warm(datadir)
@@ -114,7 +114,7 @@ def _open(
     if method == COWDB:
         if spares:
             warm_up(ground.client, spares)
-        return Cowdb(ground.client, _SNAPSHOT, running=running)
+        return Cowdb(ground.client, SNAPSHOT, running=running)
     stage = stack.enter_context(
         peers.staged(ground.bindir, ground.datadir, ground.host.mountpoint, ground.database,
                      shop.QUERY, shop.CUSTOMERS)
@@ -137,9 +137,9 @@ def warm_up(client: Client, spares: int) -> None:
     ask = getattr(client.snapshots, "warm", None)
     if ask is None:
         raise RuntimeError("this cowdb has no spares (`cowdb snapshot warm`): leave --spares out")
-    ask(_SNAPSHOT, spares=spares)
+    ask(SNAPSHOT, spares=spares)
     deadline = time.monotonic() + _PATIENCE
-    while (ready := cast(Any, client.snapshots.show(_SNAPSHOT))["spares"]["ready"]) < spares:
+    while (ready := cast(Any, client.snapshots.show(SNAPSHOT))["spares"]["ready"]) < spares:
         if time.monotonic() > deadline:
             raise RuntimeError(f"{ready} spares of {spares} are ready after {_PATIENCE:.0f} s")
         time.sleep(0.05)

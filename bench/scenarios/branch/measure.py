@@ -10,7 +10,6 @@ import argparse
 import json
 import random
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import Any
 
 import psycopg
 
-from bench import machine, peers
+from bench import command, machine, peers
 from bench.clock import since
 from bench.host import bench_host, settle_disk, warm
 from bench.peers import check
@@ -184,13 +183,9 @@ def _beside(bench: Bench, database: Database, number: int) -> None:
 
 
 def _command(bench: Bench, database: Database, number: int) -> None:
-    program = Path(sys.executable).with_name("cowdb")
-    words = [str(program)] if program.exists() else [sys.executable, "-m", "cowdb"]
-    words += ["branch", "create", f"c{number}", "--from", database.ref, "--json"]
-    begun = time.perf_counter()
-    done = subprocess.run(words, env=bench.host.environment, capture_output=True, check=True)
-    took = since(begun)
-    _answered(json.loads(done.stdout)["dsn"], database)
+    words = command.cowdb("branch", "create", f"c{number}", "--from", database.ref, "--json")
+    took, said = command.timed(words, command.environment(bench.host))
+    _answered(json.loads(said)["dsn"], database)
     bench.client.branches.remove(f"c{number}")
     bench.record.add(database.label, COWDB, command=took)
 

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,7 +23,7 @@ from typing import Any
 
 import psycopg
 
-from bench import machine
+from bench import command, machine
 from bench.host import bench_host, settle_disk
 from bench.kept import Kept
 from bench.record import Claim, Record, Results, Series, claim, measured, values
@@ -224,11 +222,8 @@ def _diff(
     more: dict[str, str] | None = None,
 ) -> None:  # fmt: skip
     """`cowdb diff A B --rows --json` from its start to its end, and its own account of that."""
-    program = Path(sys.executable).with_name("cowdb")
-    words: list[str | Path] = [program] if program.exists() else [sys.executable, "-m", "cowdb"]
-    environment = {**os.environ, **host.environment, **(more or {})}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or each run would compile cowdb anew
-    done = peers.timed([*words, "diff", *sides, "--rows", "--json"], environment)
+    words = command.cowdb("diff", *sides, "--rows", "--json")
+    done = peers.timed(words, {**command.environment(host), **(more or {})})
     if done.status != 3:
         raise RuntimeError(f"cowdb diff ended with {done.status}: {done.error[-500:]}")
     report = json.loads(done.out)

@@ -53,7 +53,7 @@ def _memory(results: Results) -> str:
     found = results["conditions"]["memory"]
     return (
         f"Of {found['sleepers']} sleeping branches each costs the host "
-        f"{found['asleep_bytes_each'] / 1024:.0f} KiB (loss of MemAvailable), of {found['awake']} "
+        f"{found['asleep_bytes_each'] / 1024:.0f} KiB of memory, of {found['awake']} "
         f"that do not sleep {found['awake_bytes_each'] / 2**20:.1f} MiB; the front is one process "
         f"for all of them, of {found['front_pss_bytes'] / 2**20:.1f} MiB, in which each has "
         f"{found['front_bytes_each'] / 1024:.1f} KiB."
@@ -96,7 +96,8 @@ def _how(results: Results) -> list[str]:
         f"Asleep: the same for a branch whose server is down, {asked['wakes']} times; at last "
         f"{conditions['crowd']} clients that come in the same moment.",
         "Memory: what MemAvailable of the host loses when the branches are made, page cache "
-        f"counted as free; the median of {asked['rounds']} rounds.",
+        "counted as free, and with what processes of others took or gave meanwhile taken off; "
+        f"the median of {asked['rounds']} rounds.",
     ]  # fmt: skip
 
 
@@ -104,9 +105,8 @@ def draw(results: Results) -> Figure | None:
     """What the front costs on the left, then the first answer, then the memory of a branch."""
     made, (left, middle, right) = chart.figure(
         "A branch that sleeps costs next to nothing, and its next client wakes it",
-        "Left: through the front, where going to the server directly takes 1; the line is the 95 % "
-        "interval.   Middle: connect and ask once, median; the line reaches to p95.   Right: "
-        "memory of the host for each branch, logarithmic.",
+        "Left: through the front, where directly is 1; line: 95 % interval.   Middle: connect and "
+        "ask once, median; line: to p95.   Right: the host's memory, logarithmic.",
         (1.9, 1, 0.8), (14.5, 6),
     )  # fmt: skip
     _draw_ways(left, results)
@@ -140,9 +140,9 @@ def _draw_answers(ax: Axes, results: Results) -> None:
     heights = [item.median if item else 0.0 for item in found]
     reach = [item.p95 - item.median if item else 0.0 for item in found]
     bars = ax.bar(range(len(ways)), heights, 0.6, yerr=[[0.0] * len(reach), reach],
-                  color=[chart.SHADES[0], chart.SHADES[1], chart.SHADES[2]],
-                  error_kw=chart.REACH)  # fmt: skip
-    ax.bar_label(bars, [ms_text(height) for height in heights], label_type="center", fontsize=10)
+                  color=chart.SHADES[1:4], error_kw=chart.REACH)  # fmt: skip
+    ax.bar_label(bars, [ms_text(height) for height in heights], label_type="center",
+                 color="white", fontsize=10)  # fmt: skip
     ax.set_xticks(range(len(ways)), list(ways.values()))
     ax.set_ylabel("first answer, ms")
 

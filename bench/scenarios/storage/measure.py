@@ -26,7 +26,7 @@ from typing import Any
 
 from bench import machine, peers
 from bench.clock import since
-from bench.host import bench_filesystem, folder, settle_disk, warm
+from bench.host import bench_filesystem, btrfs_used, folder, settle_disk, warm
 from bench.peers import Server, Stage, check
 from bench.record import Claim, Record, Results, Series, measured
 from bench.scenarios import Say
@@ -204,10 +204,7 @@ def _used(bench: Bench) -> int:
         _said("zpool", "sync", zpool)
         return int(_said("zpool", "list", "-Hp", "-o", "allocated", zpool))
     if bench.driver == "btrfs":
-        shown = _said("btrfs", "filesystem", "df", "--raw", str(bench.mountpoint))
-        kinds = re.findall(r"^(\w+), (\w+): total=\d+, used=(\d+)$", shown, re.MULTILINE)
-        return sum(int(used) * (2 if profile == "DUP" else 1)
-                   for kind, profile, used in kinds if kind != "GlobalReserve")  # fmt: skip
+        return btrfs_used(bench.mountpoint)
     room = os.statvfs(bench.mountpoint)
     return (room.f_blocks - room.f_bfree) * room.f_frsize
 
