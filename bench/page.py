@@ -39,8 +39,8 @@ def page(
 
     :param picture: what it shows. :param told: blocks before the claims.
     :param more: blocks by heading. :param how: the items of how it was measured.
-    :param run: (command after `python -m bench`, what to know of it). A command that only tells
-        again needs no root.
+    :param run: (command after `python -m bench`, what to know of it); how to tell it again without
+        a run comes by itself.
     :param measured_on: a block below `how`. :param resumes: after an interrupted run.
     :param stays: what is not removed. :param ending: instead of the usual last words.
     :param opening: instead of the words on the JSON that the page was made from.
@@ -52,7 +52,7 @@ def page(
     for words, own in (more or {}).items():
         blocks += [f"## {words}", *own]
     blocks += ["## How it was measured", bullets(how), measured_on, f"## {heading}", described,
-               "## Run it", _commands(run),
+               "## Run it", _commands(name, run),
                filled(ending or f"{_RESUMES * resumes} {_GOES}{stays}. {_STATUS}")]  # fmt: skip
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -67,13 +67,14 @@ def _made_from(results: Results) -> str:
     return made.rstrip()
 
 
-def _commands(run: Sequence[tuple[str, str]]) -> str:
+def _commands(name: str, run: Sequence[tuple[str, str]]) -> str:
     lines = ["pip install -e '.[test,bench]'"]
-    width = max(len(command) for command, said in run if said) + 2
-    for command, said in run:
-        root = "" if "--report-only" in command else "sudo "
-        lines.append(f"{root}.venv/bin/python -m bench " + (f"{command:{width + 5 - len(root)}}"
-                     f"# {said}" if said else command))  # fmt: skip
+    known = [*(("sudo ", *item) for item in run),
+             ("", f"{name} --report-only", "this page again, from the JSON")]  # fmt: skip
+    width = max(len(root + command) for root, command, said in known if said) + 2
+    for root, command, said in known:
+        told = f"{command:{width - len(root)}}# {said}" if said else command
+        lines.append(f"{root}.venv/bin/python -m bench {told}")
     return "\n".join(f"    {line}" for line in lines)
 
 

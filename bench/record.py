@@ -116,6 +116,12 @@ def measured(
     }  # fmt: skip
 
 
+def ratios_of(results: Results) -> dict[Key, float]:
+    """By (database, method, measure); the measure is empty where there is one only."""
+    return {(row["database"], row["method"], row.get("measure", "")): row["ratio"]
+            for row in results["ratios"]}  # fmt: skip
+
+
 def merged(parts: Sequence[Results]) -> Results:
     """The results of a scenario's parts as one; machine, parameters and conditions are the first
     part's, and what differs is in each of the `databases`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bench import chart
 from bench.page import filled, terminal
 from bench.page import page as framed
-from bench.record import Results, look_up, values
+from bench.record import Results, look_up, ratios_of, values
 from bench.report import bullets, markdown_table, ms_text, plain_table, settings_text, times_text
 from bench.scenarios.agents.measure import finished, found_in
 from bench.scenarios.agents.workloads import ALL, SEARCH, SIMULATION
@@ -25,8 +25,7 @@ _COLORS = {COWDB: chart.COWDB, **dict(zip(METHODS[1:], chart.PEERS, strict=False
 
 def _outcomes(results: Results) -> list[dict[str, Any]]:
     """Workloads by ways: how much was finished, and in which time."""
-    ratio = {(row["database"], row["measure"], row["method"]): row["ratio"]
-             for row in results["ratios"]}  # fmt: skip
+    ratio = ratios_of(results)
     rows = []
     for database in results["databases"]:
         for workload in (item.name for item in ALL):
@@ -36,7 +35,7 @@ def _outcomes(results: Results) -> list[dict[str, Any]]:
             row = {"workload": f"{workload}, {database['label']}", "steps": f"{ours['planned']:,}"}
             for method in METHODS:
                 run = found_in(database, workload, method)
-                times = ratio.get((database["label"], workload, method))
+                times = ratio.get((database["label"], method, workload))
                 row[TITLES[method]] = _outcome(run) + (f", {times_text(times)}" if times else "")
             rows.append(row)
     return rows
@@ -146,8 +145,7 @@ def page(results: Results) -> str:
         },
         how=_how(results),
         run=[("agents", "about ten minutes, 12 GB of memory"),
-             ("agents --scale 0.1", "a tenth of the steps"),
-             ("agents --report-only", "this page again, from the JSON")],
+             ("agents --scale 0.1", "a tenth of the steps")],
         resumes=True,
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bench import chart, peers
 from bench.page import page as framed
 from bench.page import terminal
-from bench.record import Results, look_up
+from bench.record import Results, look_up, ratios_of
 from bench.report import markdown_table, ms_text, plain_table, settings_text, times_text
 
 if TYPE_CHECKING:
@@ -44,14 +44,14 @@ def _labels(results: Results) -> list[str]:
 
 def _against(results: Results) -> list[dict[str, Any]]:
     """Methods by sizes: the median to the first answered query, and how many times cowdb's."""
-    ratio = {(row["database"], row["method"]): row["ratio"] for row in results["ratios"]}
+    ratio = ratios_of(results)
     rows = []
     for method in (COWDB, *peers.ALL):
         row: dict[str, Any] = {"to the first answered query": method}
         for label in _labels(results):
             found = look_up(results, label, method, _TO_ANSWER.get(method, "query"))
             row[label] = ms_text(found.median) if found else "-"
-            times = ratio.get((label, method))
+            times = ratio.get((label, method, ""))
             row[f"{label} / cowdb"] = times_text(times) if times else "1" if found else "-"
         rows.append(row)
     return rows
@@ -107,8 +107,7 @@ def page(results: Results) -> str:
         how=_how(results),
         measured_on=markdown_table([_database(item) for item in results["databases"]]),
         run=[("branch", "about ten minutes, 25 GB of disk"),
-             ("branch --sizes 100MB,500MB --creations 10", ""),
-             ("branch --report-only", "this page again, from the JSON")],
+             ("branch --sizes 100MB,500MB --creations 10", "")],
     )  # fmt: skip
 
 
@@ -165,7 +164,7 @@ def draw(results: Results) -> Figure | None:
 def _draw_sizes(ax: Axes, results: Results) -> None:
     sizes = [item["database_bytes"] / 1e6 for item in results["databases"]]
     labels = _labels(results)
-    ratio = {(row["database"], row["method"]): row["ratio"] for row in results["ratios"]}
+    ratio = ratios_of(results)
     ends: list[tuple[float, str, str]] = []
     for method, color in zip((COWDB, *peers.ALL), (chart.COWDB, *chart.PEERS), strict=True):
         measure = _TO_ANSWER.get(method, "query")
@@ -176,7 +175,7 @@ def _draw_sizes(ax: Axes, results: Results) -> None:
         ours = method == COWDB
         ax.plot(*zip(*points, strict=True), color=color, marker="o", markersize=7 if ours else 5,
                 linewidth=3.2 if ours else 1.8, zorder=5 if ours else 3)  # fmt: skip
-        times = ratio.get((labels[-1], method))
+        times = ratio.get((labels[-1], method, ""))
         name = f"cowdb: {ms_text(points[-1][1])}" if ours else _NAMES[method]
         ends.append((points[-1][1], f"{name}  {times_text(times)}" if times else name, color))
     ax.set(xscale="log", xlabel="size of the database", ylabel="time to the first answered query")

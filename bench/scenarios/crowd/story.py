@@ -105,8 +105,7 @@ def page(results: Results) -> str:
               "Made by several at once": [markdown_table(_rates(results))]},
         how=_how(results),
         run=[("crowd", "about three minutes, 6 GB of memory"),
-             ("crowd --live 1000", "11 GB of memory"),
-             ("crowd --report-only", "this page again, from the JSON")],
+             ("crowd --live 1000", "11 GB of memory")],
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bench import chart
 from bench.page import page as framed
 from bench.page import terminal
-from bench.record import Results, look_up
+from bench.record import Results, look_up, ratios_of
 from bench.report import markdown_table, ms_text, plain_table, times_text
 from bench.scenarios.diff import peers
 from bench.scenarios.diff.measure import AT, BAR_MS, COWDB, FULL, shown
@@ -21,13 +21,13 @@ METHODS = (COWDB, FULL, *peers.ALL)
 
 def _compared(results: Results) -> list[dict[str, Any]]:
     """Every way by sizes, with AT changes: median of the whole command, and times cowdb's."""
-    ratio = {(row["database"], row["method"]): row["ratio"] for row in results["ratios"]}
+    ratio = ratios_of(results)
     rows = []
     for method in METHODS:
         row: dict[str, Any] = {f"{AT:,} scattered changes": method}
         for item in _scattered(results, AT):
             found = look_up(results, item["label"], method, "command")
-            times = ratio.get((item["label"], method))
+            times = ratio.get((item["label"], method, ""))
             row[f"{shown(item['rows'])} rows"] = ms_text(found.median) if found else "-"
             row[f"{shown(item['rows'])} / cowdb"] = (
                 times_text(times) if times else "1" if found else "-"
@@ -78,8 +78,7 @@ def page(results: Results) -> str:
         ]},
         how=_how(results),
         run=[("diff", "1 and 10 million rows"),
-             ("diff --rows 1M,10M,100M", "45 GB of disk"),
-             ("diff --report-only", "this page again, from the JSON")],
+             ("diff --rows 1M,10M,100M", "45 GB of disk")],
         resumes=True,
         stays="; reladiff stays in ~/.cache",
     )  # fmt: skip
@@ -140,7 +139,7 @@ def draw(results: Results) -> Figure | None:
 
 
 def _draw_sizes(ax: Axes, results: Results) -> None:
-    ratio = {(row["database"], row["method"]): row["ratio"] for row in results["ratios"]}
+    ratio = ratios_of(results)
     items = _scattered(results, AT)
     ends: list[tuple[float, str, str]] = []
     for method, color in zip(METHODS, (chart.COWDB, *chart.PEERS), strict=False):
@@ -154,7 +153,7 @@ def _draw_sizes(ax: Axes, results: Results) -> None:
         ours = method == COWDB
         ax.plot(*zip(*points, strict=True), color=color, marker="o", markersize=7 if ours else 5,
                 linewidth=3.2 if ours else 1.8, zorder=5 if ours else 3)  # fmt: skip
-        times = ratio.get((last, method))
+        times = ratio.get((last, method, ""))
         name = f"{method}: {ms_text(points[-1][1])}"
         ends.append((points[-1][1], f"{name}  {times_text(times)}" if times else name, color))
     ax.set(xscale="log", xlabel="rows in the table", ylabel="time")

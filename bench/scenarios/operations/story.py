@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bench import chart
 from bench.page import page as framed
 from bench.page import terminal
-from bench.record import Results, look_up, values
+from bench.record import Results, look_up, ratios_of, values
 from bench.report import markdown_table, ms_text, plain_table, settings_text, times_text
 from bench.scenarios.operations.measure import OPERATIONS, PARENTS, SPINE
 from bench.stats import growth, medians_along
@@ -32,8 +32,7 @@ def _labels(results: Results) -> list[str]:
 
 def _creations(results: Results) -> list[dict[str, Any]]:
     """Trees by ways: the median time of a branch, and times cowdb's."""
-    ratio = {(row["database"], row["measure"], row["method"]): row["ratio"]
-             for row in results["ratios"]}  # fmt: skip
+    ratio = ratios_of(results)
     rows = []
     for label in _labels(results):
         for shape, threads in _trees(results):
@@ -41,7 +40,7 @@ def _creations(results: Results) -> list[dict[str, Any]]:
             row = {"make a branch, median": f"{shape}, {label}", "threads": threads}
             for method in METHODS:
                 found = look_up(results, label, method, measure)
-                times = ratio.get((label, measure, method))
+                times = ratio.get((label, method, measure))
                 row[TITLES[method]] = (ms_text(found.median) if found else "-") + (
                     f", {times_text(times)}" if times else ""
                 )
@@ -123,8 +122,7 @@ def page(results: Results) -> str:
         },
         how=_how(results),
         run=[("operations", "about four minutes"),
-             ("operations --sizes 20MB,3GB --branches 100", ""),
-             ("operations --report-only", "this page again, from the JSON")],
+             ("operations --sizes 20MB,3GB --branches 100", "")],
         resumes=True,
     )  # fmt: skip
 

@@ -22,4 +22,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="that there are, besides the first; default 0 50 200")  # fmt: skip
     options.amount(parser, "--rounds", 5, "through the ways of accounting, in turn")
     options.amount(parser, "--repeats", 6, "branches in each round")
+    options.amount(parser, "--full-budget", 40.0, "no further branch under full accounting beside "
+                   "one number of snapshots after so long", "SECONDS")  # fmt: skip
     options.version(parser)

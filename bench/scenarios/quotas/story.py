@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bench import chart
 from bench.page import page as framed
 from bench.page import terminal
-from bench.record import Results, look_up
+from bench.record import Results, look_up, ratios_of
 from bench.report import markdown_table, ms_text, plain_table, settings_text
 from bench.scenarios.quotas.measure import FULL, MODES, OFF, PARTS, SIMPLE
 
@@ -29,8 +29,7 @@ def _counts(results: Results) -> list[int]:
 
 def _lives(results: Results) -> list[dict[str, Any]]:
     """Parts of a branch's life by ways, for each number of snapshots."""
-    ratio = {(row["database"], row["method"], row["measure"]): row["ratio"]
-             for row in results["ratios"]}  # fmt: skip
+    ratio = ratios_of(results)
     rows = []
     for count in map(str, _counts(results)):
         for measure, words in _WORDS.items():
@@ -63,8 +62,7 @@ def page(results: Results) -> str:
         told=[markdown_table(_lives(results)), "`N x`: how many times as long as without quotas."],
         how=_how(results),
         run=[("quotas", "about three minutes, 4 GB of disk"),
-             ("quotas --snapshots 0 1000 --rounds 2", ""),
-             ("quotas --report-only", "this page again, from the JSON")],
+             ("quotas --snapshots 0 1000 --rounds 2", "")],
     )  # fmt: skip
 
 
@@ -85,7 +83,9 @@ def _how(results: Results) -> list[str]:
         "(`btrfs quota enable`) finds out at each commit who shares what; it is turned on there, "
         "and no branch has a limit.",
         f"{asked['rounds']} rounds through the three in turn, {asked['repeats']} branches in each "
-        "after a first one that is not counted, so that what else the machine does falls on all.",
+        "after a first one that is not counted, so that what else the machine does falls on all. "
+        f"Full accounting gets no further branch after {asked['full_budget']:.0f} s beside one "
+        "number of snapshots, and the snapshots are taken without it.",
         f"A branch's settings: {settings_text(results['conditions']['branch_settings'])}.",
     ]  # fmt: skip
 
@@ -112,12 +112,14 @@ def _draw_parts(ax: Axes, results: Results, most: str) -> None:
 
 
 def _draw_growth(ax: Axes, results: Results) -> None:
+    heights = []
     for mode in MODES:
         points = [(count, found.median) for count in _counts(results)
                   if (found := look_up(results, str(count), mode, "life"))]  # fmt: skip
         ax.plot(*zip(*points, strict=True), color=_COLORS[mode], marker="o", linewidth=2.4,
                 label=_TITLES[mode])  # fmt: skip
-    ax.set_ylim(0, None)
+        heights += [height for _, height in points]
+    chart.times(ax, min(heights) / 3, max(heights) * 3)
     ax.set_xticks(_counts(results))
-    ax.set(xlabel="snapshots", ylabel="a branch's life, ms")
-    ax.legend(frameon=False, fontsize=9, loc="best")
+    ax.set(xlabel="snapshots", ylabel="a branch's life")
+    ax.legend(frameon=False, fontsize=9, loc="upper left")

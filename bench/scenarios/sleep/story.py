@@ -77,8 +77,7 @@ def page(results: Results) -> str:
         told=[headline(results)],
         how=_how(results),
         run=[("sleep", "about four minutes"),
-             ("sleep --sleepers 1000 --rounds 1", "2 GB of disk"),
-             ("sleep --report-only", "this page again, from the JSON")],
+             ("sleep --sleepers 1000 --rounds 1", "2 GB of disk")],
     )  # fmt: skip
 
 

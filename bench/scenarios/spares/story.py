@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bench import chart
 from bench.page import page as framed
 from bench.page import terminal
-from bench.record import Results, look_up
+from bench.record import Results, look_up, ratios_of
 from bench.report import markdown_table, ms_text, plain_table, settings_text, times_text
 from bench.scenarios.spares.kinds import AHEAD, ALL, COLD, POOL, SPARE, TITLES
 from bench.scenarios.spares.measure import AGENT_BAR, COMMAND_BAR
@@ -29,8 +29,7 @@ def _labels(results: Results) -> list[str]:
 
 def _taken(results: Results) -> list[dict[str, Any]]:
     """Ways by measures: the median, and times a spare's."""
-    ratio = {(row["database"], row["method"], row["measure"]): row["ratio"]
-             for row in results["ratios"]}  # fmt: skip
+    ratio = ratios_of(results)
     rows = []
     for label in _labels(results):
         for method in ALL:
@@ -95,8 +94,7 @@ def page(results: Results) -> str:
               "cowdb by itself": [markdown_table(_own(results))]},
         how=_how(results),
         run=[("spares", "about two minutes, 8 GB of disk"),
-             ("spares --sizes 20MB,3GB --spares 8", ""),
-             ("spares --report-only", "this page again, from the JSON")],
+             ("spares --sizes 20MB,3GB --spares 8", "")],
     )  # fmt: skip
 
 

@@ -200,8 +200,7 @@ def page(results: Results) -> str:
         how=_how(results),
         machine=("The machines", markdown_table(_machines(results))),
         run=[("storage --driver btrfs", "two minutes; reflink alike"),
-             ("storage --driver zfs", "in a guest where ZFS is missing"),
-             ("storage --report-only", "this page again, from the JSON")],
+             ("storage --driver zfs", "in a guest where ZFS is missing")],
         ending="Each run replaces its own column and leaves the others. Everything that it makes "
         "lies in a loop file under /var/tmp and is removed at the end.",
     )  # fmt: skip
