@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
+
 from bench import machine, peers, shop
 from bench.host import bench_host, folder, settle_disk, warm
 from bench.scenarios import Say
@@ -26,7 +28,7 @@ from cowdb.config import BRANCH_SETTINGS, Config
 from cowdb.controller.client import Client
 from tests.agenthost import AgentHost
 
-PORTS, _FIRST_PORT = 1500, 10_000
+PORTS, _FIRST_PORT, _LAST_PORT = 1500, 9_000, 21_000
 SERVER_SETTINGS = {**peers.SETTINGS, "max_connections": "300"}
 """Of the one server whose databases are the branches."""
 COPY_SETTINGS = {**peers.SETTINGS, **BRANCH_SETTINGS, "wal_keep_size": "256MB"}
@@ -70,7 +72,7 @@ def bindirs() -> tuple[str, ...]:
 def prepared(label: str, version: str | None, say: Say) -> Iterator[Ground]:
     """:param label: the size, such as "20MB"."""
     room = 40 * 2**30 + 12 * bytes_of(label)
-    first = _FIRST_PORT + os.getpid() % 3 * PORTS  # out of the way of the tests' hosts
+    first = _first_port()
     config = {"bindirs": list(bindirs()), "ports": (first, first + PORTS - 1)}
     with bench_host(room, wipe=False, config=config) as host:
         with host.client() as client:
@@ -91,6 +93,16 @@ def prepared(label: str, version: str | None, say: Say) -> Iterator[Ground]:
                 filesystem=machine.filesystem(host.pool),
             )  # fmt: skip
             yield ground
+
+
+def _first_port() -> int:
+    """Of a range that is out of the way of the tests' hosts and that nobody listens in."""
+    taken = {item.laddr.port // PORTS for item in psutil.net_connections("tcp") if item.laddr}
+    ranges = [number for number in range(_FIRST_PORT // PORTS, _LAST_PORT // PORTS)
+              if number not in taken]  # fmt: skip
+    if not ranges:
+        raise RuntimeError(f"somebody listens in each {PORTS} ports up to {_LAST_PORT}")
+    return ranges[os.getpid() % len(ranges)] * PORTS
 
 
 @contextlib.contextmanager
