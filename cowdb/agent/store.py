@@ -68,6 +68,9 @@ MIGRATIONS: tuple[str, ...] = (
 EXPIRING = "json_extract(doc, '$.expires_at') is not null"
 """The condition for branches with a time to live, as the index has it."""
 
+NAMED = "substr(name, 1, 1) <> '_'"
+"""The condition for snapshots that a user has named."""
+
 COUNTS_KEPT = 200_000  # numbers of one user for one volume
 
 Record = TypeVar("Record", PoolRecord, SourceRecord, SnapshotRecord, BranchRecord)

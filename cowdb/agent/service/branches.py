@@ -14,7 +14,7 @@ from cowdb.agent.host import Attempt, Report
 from cowdb.agent.operations import Intent, Planned
 from cowdb.agent.policy import Caller, require_owner
 from cowdb.agent.requests import CreateBranch
-from cowdb.agent.service import fairness, live, promotion, views
+from cowdb.agent.service import fairness, garbage, live, promotion, views
 from cowdb.agent.service.context import (
     Context,
     claim_port,
@@ -60,11 +60,13 @@ class Branches:
             asked = partial(self._asked, request, caller)
             if found := self._spares.take(request, asked, caller, attempt, before):
                 return found
-            return self._create(request, request.origin, None, caller, attempt, before)
+            self._make(request, None, caller, attempt, before)
+            return self.show(request.name, caller, sizes=False)
         if live.is_of_server(self._context, ref.parent):
             live.create(
                 self._context, self._snapshots, request, ref.parent, caller, attempt,
-                partial(record_of, self._context), before,
+                partial(record_of, self._context),
+                lambda snapshot: self._make(request, snapshot, caller, attempt, before), before,
             )  # fmt: skip
             return self.show(request.name, caller, sizes=False)
         try:
@@ -72,10 +74,11 @@ class Branches:
         except Planned as planned:
             raise self._planned(request, planned, caller) from None
         try:
-            return self._create(request, request.origin, implicit, caller, attempt, before)
+            self._make(request, implicit, caller, attempt, before)
         except BaseException:
             self._snapshots.discard(implicit, caller)
             raise
+        return self.show(request.name, caller, sizes=False)
 
     def _planned(self, request: CreateBranch, first: Planned, caller: Caller) -> Planned:
         """The plan of a branch of a snapshot that is itself only planned."""
@@ -95,23 +98,22 @@ class Branches:
                 hint=f"choose another name, or: cowdb {taken[0]} rm {name}",
             )
 
-    def _create(
-        self,
-        request: CreateBranch,
-        origin: str,
-        implicit: str | None,
-        caller: Caller,
-        attempt: Attempt,
+    def _make(
+        self, request: CreateBranch, implicit: str | None, caller: Caller, attempt: Attempt,
         before: float,
-    ) -> BranchInfo:
+    ) -> None:  # fmt: skip
+        """A branch of the snapshot that is asked for, or of the one that was taken for it.
+
+        :param implicit: the id of that.
+        :raises GoneError: it was removed since."""
         branch_id = new_id("br")
 
         def prepare(tx: Transaction) -> Intent:
-            snapshot = (
-                tx.snapshots.get(implicit) if implicit else find_snapshot(tx, origin, implicit=True)
-            )
-            assert snapshot is not None
-            require_ready(snapshot, f"snapshot {origin!r}")
+            if implicit is None:
+                snapshot = find_snapshot(tx, request.origin, implicit=True)
+                require_ready(snapshot, f"snapshot {request.origin!r}")
+            else:
+                snapshot = live.still_there(tx, implicit)
             self._context.pools.require_room(snapshot.pool)
             fairness.require_share(tx, self._context.host, caller, hidden=request.hidden)
             tx.claim_name(request.name, "branch", branch_id)
@@ -126,8 +128,8 @@ class Branches:
             live.ready(before, tx, done, branch_id)
 
         self._context.operations.run(caller.name, prepare, commit, attempt)
-        self._context.spares_due.set()
-        return self.show(request.name, caller, sizes=False)
+        if implicit is None:  # no other kind has spares
+            self._context.spares_due.set()
 
     def _asked(
         self, request: CreateBranch, caller: Caller, snapshot: SnapshotRecord, branch_id: str,
@@ -186,29 +188,34 @@ class Branches:
                 return self._promote(branch.id, held, caller, attempt)
 
     def _remove(self, branch_id: str, caller: str, attempt: Attempt) -> None:
-        def prepare(tx: Transaction) -> Intent:
+        def prepare(tx: Transaction, waited: bool) -> Intent:
             branch = _existing(tx, branch_id)
             keep = f"cowdb branch rm {branch.name} --promote"
             refuse = self._require_removable(branch)
             refuse_dependents(tx, branch.id, refuse, keep=keep)
-            return self._removal(tx, branch, ())
+            return self._removal(tx, branch, (), waited=waited)
 
-        self._context.operations.run(caller, prepare, lambda tx, done: None, attempt)
+        garbage.run_removal(self._context, caller, prepare, lambda tx, done: None, attempt)
 
     def _promote(
         self, branch_id: str, held: set[str], caller: Caller, attempt: Attempt
     ) -> RemovedInfo:
         moved: list[promotion.Adoption] = []
 
-        def prepare(tx: Transaction) -> Intent:
+        def prepare(tx: Transaction, waited: bool) -> Intent:
             branch = _existing(tx, branch_id)
             self._require_removable(branch)
-            moved.extend(promotion.adoptions(tx, branch))
+            moved[:] = promotion.adoptions(tx, branch)
             promotion.require_adoptable(tx, branch, moved, held, caller)
-            return self._removal(tx, branch, promotion.adoption_notes(tx, moved))
+            notes = promotion.adoption_notes(tx, moved)
+            return self._removal(tx, branch, notes, waited=waited)
 
-        self._context.operations.run(
-            caller.name, prepare, lambda tx, done: promotion.adopt(tx, moved), attempt
+        garbage.run_removal(
+            self._context,
+            caller.name,
+            prepare,
+            lambda tx, done: promotion.adopt(tx, moved),
+            attempt,
         )
         return promotion.removed_info(moved)
 
@@ -220,22 +227,15 @@ class Branches:
         return label
 
     def _removal(
-        self, tx: Transaction, branch: BranchRecord, notes: tuple[NoteMark, ...]
+        self, tx: Transaction, branch: BranchRecord, notes: tuple[NoteMark, ...], *, waited: bool
     ) -> Intent:
         self._context.pools.require_present(branch.cluster.pool)
-        garbage = self._garbage_after(tx, branch)
+        last = garbage.after(tx, branch, waited=waited)
         tx.branches.put(replace(branch, state="deleting"))
-        if garbage is not None:
-            tx.snapshots.put(replace(garbage, state="deleting"))
-        removal = plan.remove_branch(branch, garbage, notes)
+        if last is not None:
+            tx.snapshots.put(replace(last, state="deleting"))
+        removal = plan.remove_branch(branch, last, notes)
         return Intent("branch rm", branch.name, branch.id, removal)
-
-    def _garbage_after(self, tx: Transaction, branch: BranchRecord) -> SnapshotRecord | None:
-        """The implicit snapshot that nobody but this branch comes from."""
-        snapshot = tx.snapshots.get(branch.snapshot)
-        others = tx.branches.count("snapshot = ? and id <> ?", branch.snapshot, branch.id)
-        ours = snapshot is not None and snapshot.implicit and snapshot.state == "ready"
-        return snapshot if ours and not others else None
 
     def reset(self, name: str, caller: Caller, report: Report) -> BranchInfo:
         """Back to the snapshot, with the same port and DSN."""

@@ -13,6 +13,7 @@ from cowdb.agent.effects.servers import LOOPBACK
 from cowdb.agent.host import Host
 from cowdb.agent.operations import Claims, Operations
 from cowdb.agent.pools import Pools
+from cowdb.agent.service.recent import Recent
 from cowdb.agent.storage.protocol import Mark, VolumeId
 from cowdb.agent.store import Store, Transaction
 from cowdb.errors import BusyError, ConflictError, NotFoundError, StorageError
@@ -53,6 +54,7 @@ class Context:
     in_background: Callable[[Callable[[], None]], None]
     soon: Callable[[Callable[[], None]], None] = lambda task: task()
     spares_due: threading.Event = field(default_factory=threading.Event)
+    recent: Recent = field(default_factory=Recent)
 
 
 def note_protection(
