@@ -276,5 +276,18 @@ def _claims(
         {"claim": "a sleeping branch costs the host less than a tenth of one that does not",
          "holds": each < memory["awake_bytes_each"] / 10, "value": each,
          "bar": memory["awake_bytes_each"] / 10,
-         "details": f"{each / 1024:.0f} KiB, and {memory['awake_bytes_each'] / 2**20:.1f} MiB"},
+         "details": f"{shown(each)} ({_rounds(memory['asleep_rounds'])}), and "
+         f"{shown(memory['awake_bytes_each'])} ({_rounds(memory['awake_rounds'])})"},
     ]  # fmt: skip
+
+
+def shown(each: float) -> str:
+    """Bytes for one branch; where others' noise is larger, they come out as less than nothing."""
+    if each < 100 * 2**10:
+        return f"{each / 2**10:.0f} KiB" if each > 0 else "nothing that shows"
+    return f"{each / 2**20:.1f} MiB"
+
+
+def _rounds(found: list[float]) -> str:
+    least, most = min(found) / 2**20, max(found) / 2**20
+    return f"rounds of {least:.1f} to {most:.1f} MiB"

@@ -9,6 +9,7 @@ from bench.page import filled, terminal
 from bench.page import page as framed
 from bench.record import Results, look_up
 from bench.report import markdown_table, ms_text, plain_table
+from bench.scenarios.sleep.measure import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,8 +54,8 @@ def _memory(results: Results) -> str:
     found = results["conditions"]["memory"]
     return (
         f"Of {found['sleepers']} sleeping branches each costs the host "
-        f"{found['asleep_bytes_each'] / 1024:.0f} KiB of memory, of {found['awake']} "
-        f"that do not sleep {found['awake_bytes_each'] / 2**20:.1f} MiB; the front is one process "
+        f"{shown(found['asleep_bytes_each'])} of memory, of {found['awake']} "
+        f"that do not sleep {shown(found['awake_bytes_each'])}; the front is one process "
         f"for all of them, of {found['front_pss_bytes'] / 2**20:.1f} MiB, in which each has "
         f"{found['front_bytes_each'] / 1024:.1f} KiB."
     )
@@ -149,9 +150,11 @@ def _draw_answers(ax: Axes, results: Results) -> None:
 def _draw_memory(ax: Axes, results: Results) -> None:
     found = results["conditions"]["memory"]
     # Noise of other work can be larger than what a sleeper costs; a logarithm has no zero.
-    heights = [max(found[name] / 1024, 0.1) for name in ("awake_bytes_each", "asleep_bytes_each")]
+    each = [found[name] for name in ("awake_bytes_each", "asleep_bytes_each")]
+    heights = [max(size / 1024, 1.0) for size in each]
     bars = ax.bar(range(2), heights, 0.6, color=[chart.SHADES[1], chart.SHADES[2]])
-    ax.bar_label(bars, [f"{height:,.0f} KiB" for height in heights], padding=3, fontsize=10)
+    ax.bar_label(bars, [shown(size).replace(" that", "\nthat") for size in each], padding=3,
+                 fontsize=10)  # fmt: skip
     ax.set_yscale("log")
     ax.set_ylim(1, max(heights) * 3)
     ax.minorticks_off()
