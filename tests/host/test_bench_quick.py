@@ -20,7 +20,7 @@ from cowdb.controller.connect import connect
 from tests.loopfs import loops, need_filesystem
 
 ROOT = Path(__file__).parents[2]
-_TESTED_APART = {"agents", "branch", "diff", "operations", "storage"}
+_TESTED_APART = {"agents", "branch", "diff", "lab", "operations", "storage"}
 
 
 def test_quick_run_has_the_promised_shape(tmp_path: Path) -> None:
