@@ -310,7 +310,9 @@ def _write_out(tree: Path) -> None:
 @undo.register
 def _(step: StopServer, host: Host, attempt: Attempt) -> None:
     if step.restart:
-        do(StartServer(server=step.server), host, attempt)
+        # What is not there again is shown as "crashed", and its start says who has its port.
+        with contextlib.suppress(ports.TakenError):
+            do(StartServer(server=step.server), host, attempt)
 
 
 def _halt(target: Server, host: Host, *, immediate: bool) -> None:

@@ -13,14 +13,13 @@ from cowdb.agent.effects.servers import LOOPBACK, process_of
 from cowdb.agent.host import Attempt, Report
 from cowdb.agent.operations import Intent, Planned
 from cowdb.agent.policy import Caller, require_owner
+from cowdb.agent.ports import TakenError
 from cowdb.agent.requests import CreateBranch
-from cowdb.agent.service import fairness, live, promotion, views
+from cowdb.agent.service import fairness, fromsnapshot, live, promotion, views
 from cowdb.agent.service.context import (
     Context,
-    claim_port,
     dependents,
     find_branch,
-    find_snapshot,
     new_id,
     note_protection,
     refuse_dependents,
@@ -32,7 +31,7 @@ from cowdb.agent.service.snapshots import Snapshots
 from cowdb.agent.service.spares import Spares
 from cowdb.agent.steps import NoteMark
 from cowdb.agent.store import EXPIRING, Transaction
-from cowdb.errors import ConflictError, CowdbError
+from cowdb.errors import ConflictError, CowdbError, PortError
 from cowdb.model import BranchRecord, SnapshotRecord, Wanted
 from cowdb.names import branch_name, parse_ref
 from cowdb.wire import BranchInfo, RemovedInfo
@@ -60,7 +59,7 @@ class Branches:
             asked = partial(self._asked, request, caller)
             if found := self._spares.take(request, asked, caller, attempt, before):
                 return found
-            return self._create(request, request.origin, None, caller, attempt, before)
+            return self._create(request, None, caller, attempt, before)
         if live.is_of_server(self._context, ref.parent):
             live.create(
                 self._context, self._snapshots, request, ref.parent, caller, attempt,
@@ -72,7 +71,7 @@ class Branches:
         except Planned as planned:
             raise self._planned(request, planned, caller) from None
         try:
-            return self._create(request, request.origin, implicit, caller, attempt, before)
+            return self._create(request, implicit, caller, attempt, before)
         except BaseException:
             self._snapshots.discard(implicit, caller)
             raise
@@ -96,36 +95,10 @@ class Branches:
             )
 
     def _create(
-        self,
-        request: CreateBranch,
-        origin: str,
-        implicit: str | None,
-        caller: Caller,
-        attempt: Attempt,
+        self, request: CreateBranch, implicit: str | None, caller: Caller, attempt: Attempt,
         before: float,
-    ) -> BranchInfo:
-        branch_id = new_id("br")
-
-        def prepare(tx: Transaction) -> Intent:
-            snapshot = (
-                tx.snapshots.get(implicit) if implicit else find_snapshot(tx, origin, implicit=True)
-            )
-            assert snapshot is not None
-            require_ready(snapshot, f"snapshot {origin!r}")
-            self._context.pools.require_room(snapshot.pool)
-            fairness.require_share(tx, self._context.host, caller, hidden=request.hidden)
-            tx.claim_name(request.name, "branch", branch_id)
-            port = claim_port(self._context, tx, request.port, branch_id)
-            branch = record_of(self._context, request, snapshot, branch_id, port, caller)
-            tx.branches.put(branch)
-            tx.snapshots.put(replace(snapshot, branched_at=branch.created_at))
-            return Intent("branch create", request.name, branch_id,
-                          plan.create_branch(branch, snapshot))  # fmt: skip
-
-        def commit(tx: Transaction, done: Attempt) -> None:
-            live.ready(before, tx, done, branch_id)
-
-        self._context.operations.run(caller.name, prepare, commit, attempt)
+    ) -> BranchInfo:  # fmt: skip
+        fromsnapshot.create(self._context, request, implicit, caller, attempt, before)
         self._context.spares_due.set()
         return self.show(request.name, caller, sizes=False)
 
@@ -272,8 +245,21 @@ class Branches:
 
         with self._context.claims.hold(branch_id, name):
             self._context.operations.resume(branch_id)
-            self._context.operations.run(caller.name, prepare, commit, attempt)
+            try:
+                self._context.operations.run(caller.name, prepare, commit, attempt)
+            except TakenError as error:
+                raise self._not_reset(branch_id, error) from error
         return self.show(name, caller, sizes=False)
+
+    def _not_reset(self, branch_id: str, error: TakenError) -> PortError:
+        with self._context.store.transaction() as tx:
+            branch = _existing(tx, branch_id)
+        name, how = branch.name, "" if self._runs(branch) else ", and does not run now"
+        return PortError(
+            f"branch {name!r} was not reset{how}: it keeps its port, and {error.message}",
+            hint=f"stop that program, then: cowdb branch reset {name}, or, for what it was, "
+            f"cowdb branch start {name}",
+        )
 
     def stop(self, name: str, caller: Caller, report: Report) -> BranchInfo:
         return self._switch(name, caller, report, running=False)

@@ -19,12 +19,12 @@ from cowdb.agent.requests import CreateBranch
 from cowdb.agent.service import fairness
 from cowdb.agent.service.context import (
     Context,
-    claim_port,
     find_parent,
     held_parent,
     new_id,
     timings,
 )
+from cowdb.agent.service.portchoice import claim_port, on_another_port
 from cowdb.agent.service.snapshots import (
     IMPLICIT,
     SNAPSHOT_PATIENCE,
@@ -52,6 +52,17 @@ def create(
     """:param record: makes the branch's. :param before: when the request came, by perf_counter.
 
     :raises CowdbError: as for a snapshot and a branch; nothing is left behind."""
+
+    def work(current: Attempt) -> None:
+        _create(context, snapshots, request, parent, caller, current, record, before)
+
+    on_another_port(request.port, attempt, work)
+
+
+def _create(
+    context: Context, snapshots: Snapshots, request: CreateBranch, parent: str, caller: Caller,
+    attempt: Attempt, record: Recorder, before: float,
+) -> None:  # fmt: skip
     branch_id, snapshot_id, name = new_id("br"), new_id("sn"), snapshots.implicit_name()
     with context.store.transaction() as tx:
         subject = find_parent(tx, parent).id
@@ -61,7 +72,7 @@ def create(
         assert origin.cluster is not None
         fairness.require_share(tx, context.host, caller, hidden=request.hidden)
         tx.claim_name(request.name, "branch", branch_id)
-        port = claim_port(context, tx, request.port, branch_id)
+        port = claim_port(context, tx, request.port, branch_id, attempt)
         snapshot = snapshots.record(tx, origin, snapshot_id, name, IMPLICIT, caller)
         branch = record(request, snapshot, branch_id, port, caller)
         tx.branches.put(branch)
