@@ -166,7 +166,10 @@ class Branches:
             refuse_dependents(tx, branch.id, refuse, keep=keep)
             return self._removal(tx, branch, ())
 
-        self._context.operations.run(caller, prepare, lambda tx, done: None, attempt)
+        def commit(tx: Transaction, done: Attempt) -> None:
+            promotion.adopt(tx, _existing(tx, branch_id), [])
+
+        self._context.operations.run(caller, prepare, commit, attempt)
 
     def _promote(
         self, branch_id: str, held: set[str], caller: Caller, attempt: Attempt
@@ -176,13 +179,15 @@ class Branches:
         def prepare(tx: Transaction) -> Intent:
             branch = _existing(tx, branch_id)
             self._require_removable(branch)
-            moved.extend(promotion.adoptions(tx, branch))
+            garbage = self._garbage_after(tx, branch)
+            moved.extend(promotion.adoptions(tx, branch, garbage))
             promotion.require_adoptable(tx, branch, moved, held, caller)
             return self._removal(tx, branch, promotion.adoption_notes(tx, moved))
 
-        self._context.operations.run(
-            caller.name, prepare, lambda tx, done: promotion.adopt(tx, moved), attempt
-        )
+        def commit(tx: Transaction, done: Attempt) -> None:
+            promotion.adopt(tx, _existing(tx, branch_id), moved)
+
+        self._context.operations.run(caller.name, prepare, commit, attempt)
         return promotion.removed_info(moved)
 
     def _require_removable(self, branch: BranchRecord) -> str:
