@@ -20,14 +20,14 @@ from cowdb.agent import cgroups, recover
 from cowdb.agent.api import Api
 from cowdb.agent.audit import Audit
 from cowdb.agent.background import Background
-from cowdb.agent.front.keeper import Keeper as FrontKeeper
+from cowdb.agent.front.client import FrontClient
 from cowdb.agent.host import Host
-from cowdb.agent.keeper import Keeper
 from cowdb.agent.operations import Claims, Operations
 from cowdb.agent.policy import Caller
 from cowdb.agent.pools import Pools
 from cowdb.agent.processes import Children
 from cowdb.agent.reaper import Reaper
+from cowdb.agent.refiller import Refiller
 from cowdb.agent.secrets import KEY_FILE, Keyring
 from cowdb.agent.service.context import Context
 from cowdb.agent.store import Store
@@ -93,7 +93,7 @@ def _running(config: Config, kind: Kind) -> Iterator[Api]:
         keyring=Keyring(config.state_dir / KEY_FILE),
         children=children,
         user=user,
-        front=FrontKeeper(config, user, children),
+        front=FrontClient(config, user, children),
         groups=cgroups.find(config.cgroup),
     )
     context = Context(
@@ -109,14 +109,14 @@ def _running(config: Config, kind: Kind) -> Iterator[Api]:
     api = Api(context, audit, kind)
     rounds = (api.branches.expire, api.sources.expire_loaders, children.reap)
     reaper = Reaper(rounds, config.reap_interval)
-    keeper = Keeper(api.spares.tidy, api.spares.refill, context.spares_due,
-                    lambda: context.operations.busy)  # fmt: skip
+    refiller = Refiller(api.spares.tidy, api.spares.refill, context.spares_due,
+                        lambda: context.operations.busy)  # fmt: skip
     try:
         recover.recover(context)
         api.spares.tidy()
         if kind == "daemon":
             finishing.start()
-            keeper.start()
+            refiller.start()
             background.start()
             background.put(api.snapshots.settle_all)
             reaper.start()
@@ -129,7 +129,7 @@ def _running(config: Config, kind: Kind) -> Iterator[Api]:
         api.sleep.stop()
         if kind == "daemon":
             reaper.stop()
-            keeper.stop()
+            refiller.stop()
             background.stop()
             finishing.stop(drain=True)
         children.release()

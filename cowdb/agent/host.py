@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cowdb.agent.cgroups import Groups
 from cowdb.agent.engines.postgres.controlfile import Control
-from cowdb.agent.front.keeper import Keeper
+from cowdb.agent.front.client import FrontClient
 from cowdb.agent.processes import Children
 from cowdb.agent.secrets import Keyring
 from cowdb.agent.steps import Step
@@ -33,7 +33,7 @@ class Host:
     keyring: Keyring
     children: Children
     user: OsUser
-    front: Keeper
+    front: FrontClient
     groups: Groups = field(default_factory=Groups)
 
     def settings_file(self, snapshot: str) -> Path:

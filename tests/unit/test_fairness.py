@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 
 from cowdb.agent.cgroups import Groups
-from cowdb.agent.front.keeper import Keeper
+from cowdb.agent.front.client import FrontClient
 from cowdb.agent.host import Host
 from cowdb.agent.policy import Caller
 from cowdb.agent.processes import Children
@@ -75,7 +75,7 @@ def _host(config: Config, groups: Groups, path: Path) -> Host:
     pool = ReflinkPool(path, "pool", allow_copy=False, shares_blocks=True)
     return Host(
         config=config, pool=lambda _: pool, keyring=cast(Keyring, None), children=Children(),
-        user=user_of(0), groups=groups, front=cast(Keeper, None),
+        user=user_of(0), groups=groups, front=cast(FrontClient, None),
     )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ from cowdb.agent.engines.postgres import (
 )
 from cowdb.agent.engines.postgres.server import Launch
 from cowdb.agent.engines.postgres.settings import parse, pins
-from cowdb.agent.front.keeper import BEHIND, OUTSIDE
+from cowdb.agent.front.client import BEHIND, OUTSIDE
 from cowdb.agent.host import Attempt, Host
 from cowdb.agent.secrets import scram_verifier
 from cowdb.agent.steps import (

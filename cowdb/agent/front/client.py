@@ -113,7 +113,7 @@ class _Link:
             self.end.shutdown(socket.SHUT_RDWR)
 
 
-class Keeper:
+class FrontClient:
     """Safe to use from several threads, one order at a time."""
 
     def __init__(self, config: Config, user: OsUser, children: Children) -> None:
@@ -128,7 +128,7 @@ class Keeper:
     def serve(self, on_event: OnEvent, on_lost: Callable[[], None]) -> None:
         """From now on be told of knocks and of rest. Neither function may wait for the front.
 
-        :param on_event: ("wake" or "idle", id of the branch), from a thread of the keeper's.
+        :param on_event: ("wake" or "idle", id of the branch), from a thread of its own.
         :param on_lost: the front has died."""
         with self._lock:
             self._on_event, self._on_lost = on_event, on_lost
