@@ -30,7 +30,6 @@ from cowdb.agent.service.context import (
     require_ready,
     timings,
 )
-from cowdb.agent.service.fairness import is_limited
 from cowdb.agent.service.portchoice import claim_port, on_another_port
 from cowdb.agent.spares import Automatic, Budget, Change, can_have, change, granted, wanted
 from cowdb.agent.store import Transaction
@@ -68,8 +67,8 @@ class Spares:
         :param record: what the branch is to be.
         :raises ConflictError: the name is taken. NotFoundError: the origin is not there.
         """
-        if request.port is not None or is_limited(request, self._context.host.config):
-            return None  # a spare runs on its own port already, and in no control group
+        if request.port is not None:
+            return None  # a spare runs on its own port already
         for spare in self._ready(request.origin):
             try:
                 with self._context.claims.hold(spare.id, spare.name, patience=0):
