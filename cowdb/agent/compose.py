@@ -29,6 +29,7 @@ from cowdb.agent.processes import Children
 from cowdb.agent.reaper import Reaper
 from cowdb.agent.refiller import Refiller
 from cowdb.agent.secrets import KEY_FILE, Keyring
+from cowdb.agent.service import settling
 from cowdb.agent.service.context import Context
 from cowdb.agent.store import Store
 from cowdb.agent.system import user_named
@@ -118,7 +119,7 @@ def _running(config: Config, kind: Kind) -> Iterator[Api]:
             finishing.start()
             refiller.start()
             background.start()
-            background.put(api.snapshots.settle_all)
+            background.put(lambda: settling.all_left(context))
             reaper.start()
             api.sleep.start()
         else:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cowdb.agent.cgroups import Groups
 from cowdb.agent.engines.postgres.controlfile import Control
+from cowdb.agent.engines.postgres.standing import Standing
 from cowdb.agent.front.client import FrontClient
 from cowdb.agent.processes import Children
 from cowdb.agent.secrets import Keyring
@@ -49,6 +50,7 @@ class Attempt:
     :param secrets: such as the password of a `--dsn`; never journaled.
     :param settings: of the server that is being copied; they may hold secrets, too.
     :param lost_ports: that others have taken from attempts before this one.
+    :param standing: of the server whose files are copied, from before that.
     :param resumed: the server that was paused goes on.
     :param stuck: it failed, and could not be taken back.
     :param passed: is told of each step that was done.
@@ -61,6 +63,7 @@ class Attempt:
     timings: dict[str, float] = field(default_factory=dict)
     process: Process | None = None
     control: Control | None = None
+    standing: Standing | None = None
     quarantined: list[str] = field(default_factory=list)
     backup: bool = False
     resumed: bool = False

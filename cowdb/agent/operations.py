@@ -15,6 +15,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -65,13 +66,25 @@ class Claims:
 
     def __init__(self) -> None:
         self._held: set[str] = set()
+        self._waiting: Counter[str] = Counter()
         self._changed = threading.Condition()
+
+    def waiting(self, subject: str) -> int:
+        """How many wait for it."""
+        return self._waiting[subject]
 
     @contextlib.contextmanager
     def hold(self, subject: str, name: str, patience: float = PATIENCE) -> Iterator[None]:
         """:raises BusyError: somebody else held it for longer than `patience` seconds."""
         with self._changed:
-            if not self._changed.wait_for(lambda: subject not in self._held, patience):
+            self._waiting[subject] += 1
+            try:
+                free = self._changed.wait_for(lambda: subject not in self._held, patience)
+            finally:
+                self._waiting[subject] -= 1
+                if not self._waiting[subject]:
+                    del self._waiting[subject]
+            if not free:
                 raise BusyError(
                     f"another operation is at work on {name!r}", hint="try again when it is done"
                 )

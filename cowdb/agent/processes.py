@@ -12,8 +12,10 @@ import os
 import select
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from cowdb.errors import ServerError
@@ -129,20 +131,38 @@ def working_in(directory: Path, uid: int | None = None) -> list[int]:
 
     :param uid: only processes of this user: somebody's shell may stand there, too.
     """
-    wanted, elsewhere = str(directory), dict[str, bool]()
+    wanted, census = str(directory), _censuses.since(time.monotonic())
+    working = census.servers.get(wanted, [])
     found = []
-    for pid, place in places():
-        if place not in elsewhere:
-            elsewhere[place] = place != wanted and os.path.lexists(f"{place}/PG_VERSION")
-        if elsewhere[place]:
-            continue
+    for pid in (*working, *census.others):
         entry = Path(f"/proc/{pid}")
         with contextlib.suppress(OSError):
             if uid is not None and entry.stat().st_uid != uid:
                 continue
-            if place == wanted or _names(entry, directory):
+            if os.readlink(entry / "cwd") == wanted or _names(entry, directory):  # noqa: PTH115
                 found.append(pid)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Census:
+    """Every process that has a working directory.
+
+    :param servers: pids by data directory, of those that work in one.
+    :param others: pids of all others."""
+
+    servers: dict[str, list[int]]
+    others: list[int]
+
+
+def _census() -> _Census:
+    by_place = dict[str, list[int]]()
+    for pid, place in places():
+        by_place.setdefault(place, []).append(pid)
+    servers = {place: pids for place, pids in by_place.items()
+               if os.path.lexists(f"{place}/PG_VERSION")}  # fmt: skip
+    others = [pid for place, pids in by_place.items() if place not in servers for pid in pids]
+    return _Census(servers, others)
 
 
 def places() -> Iterator[tuple[int, str]]:
@@ -154,6 +174,28 @@ def places() -> Iterator[tuple[int, str]]:
             except OSError:
                 continue
             yield int(name), place
+
+
+class _Censuses:
+    """One at a time; what was begun after somebody asked answers them, too. Of ten branches that
+    go at once the first looks, and then one for the nine others."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._latest = _Census({}, [])
+        self._begun = -1.0
+
+    def since(self, asked: float) -> _Census:
+        """:param asked: by time.monotonic."""
+        with self._lock:
+            if self._begun < asked:
+                begun = time.monotonic()
+                self._latest = _census()
+                self._begun = begun
+            return self._latest
+
+
+_censuses = _Censuses()
 
 
 def _names(entry: Path, directory: Path) -> bool:

@@ -75,6 +75,8 @@ EXPIRING = "json_extract(doc, '$.expires_at') is not null"
 
 CLONED_FROM = "json_extract(doc, '$.cloned_from') = ?"
 """The condition for snapshots whose origin comes from another one, as the index has it."""
+NAMED = "substr(name, 1, 1) <> '_'"
+"""The condition for snapshots that a user has named."""
 
 COUNTS_KEPT = 200_000  # numbers of one user for one volume
 

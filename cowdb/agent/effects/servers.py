@@ -27,6 +27,7 @@ from cowdb.agent.engines.postgres import (
     replay,
     rooms,
     server,
+    standing,
 )
 from cowdb.agent.engines.postgres.server import Launch
 from cowdb.agent.engines.postgres.settings import parse, pins
@@ -66,6 +67,10 @@ def tree_of(target: Server, host: Host) -> Path:
     return host.pool(target.cluster.pool).path(VolumeId(target.cluster.volume))
 
 
+def _datadir(target: Server, host: Host) -> Path:
+    return tree_of(target, host) / target.cluster.data
+
+
 def launch_of(target: Server, host: Host) -> Launch:
     """How this server is started, whatever its state."""
     cluster = target.cluster
@@ -77,7 +82,7 @@ def launch_of(target: Server, host: Host) -> Launch:
     }
     enter = partial(_enter_group, host, cluster) if cluster.limits.grouped else None
     return Launch(
-        datadir=tree_of(target, host) / cluster.data,
+        datadir=_datadir(target, host),
         rooms=rooms.rooms_of(host.config, cluster.id),
         port=cluster.port,
         host="" if target.private else BEHIND if doors.has_door(target) else LOOPBACK,
@@ -99,7 +104,7 @@ def process_of(target: Server, host: Host) -> Process | None:
     if processes.alive(target.cluster.process):
         return target.cluster.process
     try:
-        return server.find(tree_of(target, host) / target.cluster.data)
+        return server.find(_datadir(target, host))
     except (OSError, NotFoundError, PoolMissingError, UnsoundError):
         return None  # no pool, no volume, or something planted where the lock file belongs
 
@@ -262,6 +267,15 @@ def _(step: CreateDatabase, host: Host, attempt: Attempt) -> None:
 def _(step: Checkpoint, host: Host, attempt: Attempt) -> None:
     with _session(step.server, host) as db:
         admin.checkpoint(db)
+        attempt.standing = standing.standing(db, _datadir(step.server, host))
+
+
+def standing_of(target: Server, host: Host) -> standing.Standing | None:
+    """Where a running server stands.
+
+    :raises ServerError, PoolFullError: it refused, or died of it."""
+    with _session(target, host) as db:
+        return standing.standing(db, _datadir(target, host))
 
 
 @contextlib.contextmanager
@@ -316,7 +330,7 @@ def _(step: StopServer, host: Host, attempt: Attempt) -> None:
 
 
 def _halt(target: Server, host: Host, *, immediate: bool) -> None:
-    datadir = tree_of(target, host) / target.cluster.data
+    datadir = _datadir(target, host)
     if datadir.is_dir() or target.cluster.process:
         process = process_of(target, host)
         server.stop(datadir, host.user, process, host.children, immediate=immediate)

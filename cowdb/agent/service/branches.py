@@ -15,7 +15,7 @@ from cowdb.agent.operations import Intent, Planned
 from cowdb.agent.policy import Caller, require_owner
 from cowdb.agent.ports import TakenError
 from cowdb.agent.requests import CreateBranch
-from cowdb.agent.service import fairness, fromsnapshot, live, promotion, views
+from cowdb.agent.service import fairness, fromsnapshot, garbage, live, promotion, views
 from cowdb.agent.service.context import (
     Context,
     dependents,
@@ -59,11 +59,15 @@ class Branches:
             asked = partial(self._asked, request, caller)
             if found := self._spares.take(request, asked, caller, attempt, before):
                 return found
-            return self._create(request, None, caller, attempt, before)
+            fromsnapshot.create(self._context, request, None, caller, attempt, before)
+            return self.show(request.name, caller, sizes=False)
         if live.is_of_server(self._context, ref.parent):
             live.create(
                 self._context, self._snapshots, request, ref.parent, caller, attempt,
-                partial(record_of, self._context), before,
+                partial(record_of, self._context),
+                lambda snapshot, current: fromsnapshot.once(
+                    self._context, request, snapshot, caller, current, before
+                ), before,
             )  # fmt: skip
             return self.show(request.name, caller, sizes=False)
         try:
@@ -71,10 +75,11 @@ class Branches:
         except Planned as planned:
             raise self._planned(request, planned, caller) from None
         try:
-            return self._create(request, implicit, caller, attempt, before)
+            fromsnapshot.create(self._context, request, implicit, caller, attempt, before)
         except BaseException:
             self._snapshots.discard(implicit, caller)
             raise
+        return self.show(request.name, caller, sizes=False)
 
     def _planned(self, request: CreateBranch, first: Planned, caller: Caller) -> Planned:
         """The plan of a branch of a snapshot that is itself only planned."""
@@ -93,14 +98,6 @@ class Branches:
                 f"there is already a {taken[0]} named {name!r}",
                 hint=f"choose another name, or: cowdb {taken[0]} rm {name}",
             )
-
-    def _create(
-        self, request: CreateBranch, implicit: str | None, caller: Caller, attempt: Attempt,
-        before: float,
-    ) -> BranchInfo:  # fmt: skip
-        fromsnapshot.create(self._context, request, implicit, caller, attempt, before)
-        self._context.spares_due.set()
-        return self.show(request.name, caller, sizes=False)
 
     def _asked(
         self, request: CreateBranch, caller: Caller, snapshot: SnapshotRecord, branch_id: str,
@@ -159,35 +156,36 @@ class Branches:
                 return self._promote(branch.id, held, caller, attempt)
 
     def _remove(self, branch_id: str, caller: str, attempt: Attempt) -> None:
-        def prepare(tx: Transaction) -> Intent:
+        def prepare(tx: Transaction, waited: bool) -> Intent:
             branch = _existing(tx, branch_id)
             keep = f"cowdb branch rm {branch.name} --promote"
             refuse = self._require_removable(branch)
             refuse_dependents(tx, branch.id, refuse, keep=keep)
-            return self._removal(tx, branch, ())
+            return self._removal(tx, branch, (), garbage.after(tx, branch, waited=waited))
 
         def commit(tx: Transaction, done: Attempt) -> None:
             promotion.adopt(tx, _existing(tx, branch_id), [])
 
-        self._context.operations.run(caller, prepare, commit, attempt)
+        garbage.run_removal(self._context, caller, prepare, commit, attempt)
 
     def _promote(
         self, branch_id: str, held: set[str], caller: Caller, attempt: Attempt
     ) -> RemovedInfo:
         moved: list[promotion.Adoption] = []
 
-        def prepare(tx: Transaction) -> Intent:
+        def prepare(tx: Transaction, waited: bool) -> Intent:
             branch = _existing(tx, branch_id)
             self._require_removable(branch)
-            garbage = self._garbage_after(tx, branch)
-            moved.extend(promotion.adoptions(tx, branch, garbage))
+            last = garbage.after(tx, branch, waited=waited)
+            moved[:] = promotion.adoptions(tx, branch, last)
             promotion.require_adoptable(tx, branch, moved, held, caller)
-            return self._removal(tx, branch, promotion.adoption_notes(tx, moved))
+            notes = promotion.adoption_notes(tx, moved)
+            return self._removal(tx, branch, notes, last)
 
         def commit(tx: Transaction, done: Attempt) -> None:
             promotion.adopt(tx, _existing(tx, branch_id), moved)
 
-        self._context.operations.run(caller.name, prepare, commit, attempt)
+        garbage.run_removal(self._context, caller.name, prepare, commit, attempt)
         return promotion.removed_info(moved)
 
     def _require_removable(self, branch: BranchRecord) -> str:
@@ -198,22 +196,16 @@ class Branches:
         return label
 
     def _removal(
-        self, tx: Transaction, branch: BranchRecord, notes: tuple[NoteMark, ...]
-    ) -> Intent:
+        self, tx: Transaction, branch: BranchRecord, notes: tuple[NoteMark, ...],
+        last: SnapshotRecord | None,
+    ) -> Intent:  # fmt: skip
+        """:param last: the snapshot that goes with it."""
         self._context.pools.require_present(branch.cluster.pool)
-        garbage = self._garbage_after(tx, branch)
         tx.branches.put(replace(branch, state="deleting"))
-        if garbage is not None:
-            tx.snapshots.put(replace(garbage, state="deleting"))
-        removal = plan.remove_branch(branch, garbage, notes)
+        if last is not None:
+            tx.snapshots.put(replace(last, state="deleting"))
+        removal = plan.remove_branch(branch, last, notes)
         return Intent("branch rm", branch.name, branch.id, removal)
-
-    def _garbage_after(self, tx: Transaction, branch: BranchRecord) -> SnapshotRecord | None:
-        """The implicit snapshot that nobody but this branch comes from."""
-        snapshot = tx.snapshots.get(branch.snapshot)
-        others = tx.branches.count("snapshot = ? and id <> ?", branch.snapshot, branch.id)
-        ours = snapshot is not None and snapshot.implicit and snapshot.state == "ready"
-        return snapshot if ours and not others else None
 
     def reset(self, name: str, caller: Caller, report: Report) -> BranchInfo:
         """Back to the snapshot, with the same port and DSN."""

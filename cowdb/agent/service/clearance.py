@@ -12,7 +12,7 @@ from cowdb.agent.service.branches import Branches
 from cowdb.agent.service.context import Context
 from cowdb.agent.service.snapshots import Snapshots
 from cowdb.agent.service.sources import Sources
-from cowdb.agent.store import Transaction
+from cowdb.agent.store import NAMED, Transaction
 from cowdb.errors import ConflictError
 
 
@@ -75,4 +75,4 @@ class Clearance:
 
 def _refs(tx: Transaction) -> list[str]:
     """Named snapshots; the implicit ones go with their branches."""
-    return [f"{item.parent_name}@{item.name}" for item in tx.snapshots.all() if not item.implicit]
+    return [f"{item.parent_name}@{item.name}" for item in tx.snapshots.all(NAMED)]

@@ -11,6 +11,7 @@ from datetime import datetime
 from cowdb.agent.host import Host
 from cowdb.agent.operations import Claims, Operations
 from cowdb.agent.pools import Pools
+from cowdb.agent.service.recent import Recent
 from cowdb.agent.storage.protocol import Mark, VolumeId
 from cowdb.agent.store import Store, Transaction
 from cowdb.errors import BusyError, ConflictError, NotFoundError, StorageError
@@ -51,6 +52,7 @@ class Context:
     in_background: Callable[[Callable[[], None]], None]
     soon: Callable[[Callable[[], None]], None] = lambda task: task()
     spares_due: threading.Event = field(default_factory=threading.Event)
+    recent: Recent = field(default_factory=Recent)
 
 
 def note_protection(

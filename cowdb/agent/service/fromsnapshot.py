@@ -26,23 +26,25 @@ def create(
     :raises CowdbError: nothing is left behind, but for the implicit snapshot."""
 
     def work(current: Attempt) -> None:
-        _create(context, request, implicit, caller, current, before)
+        once(context, request, implicit, caller, current, before)
 
     on_another_port(request.port, attempt, work)
 
 
-def _create(
+def once(
     context: Context, request: CreateBranch, implicit: str | None, caller: Caller,
     attempt: Attempt, before: float,
 ) -> None:  # fmt: skip
-    branch_id, origin = new_id("br"), request.origin
+    """:raises TakenError: somebody else has its port.
+    :raises GoneError: the implicit snapshot was removed since."""
+    branch_id = new_id("br")
 
     def prepare(tx: Transaction) -> Intent:
-        snapshot = (
-            tx.snapshots.get(implicit) if implicit else find_snapshot(tx, origin, implicit=True)
-        )
-        assert snapshot is not None
-        require_ready(snapshot, f"snapshot {origin!r}")
+        if implicit is None:
+            snapshot = find_snapshot(tx, request.origin, implicit=True)
+            require_ready(snapshot, f"snapshot {request.origin!r}")
+        else:
+            snapshot = live.still_there(tx, implicit)
         context.pools.require_room(snapshot.pool)
         fairness.require_share(tx, context.host, caller, hidden=request.hidden)
         tx.claim_name(request.name, "branch", branch_id)
@@ -57,3 +59,5 @@ def _create(
         live.ready(before, tx, done, branch_id)
 
     context.operations.run(caller.name, prepare, commit, attempt)
+    if implicit is None:  # no other kind has spares
+        context.spares_due.set()

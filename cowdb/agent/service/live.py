@@ -1,7 +1,7 @@
 """A branch of a server that cowdb runs, with the snapshot that is taken for it: one operation.
 
 The parent is held until its snapshot is there and it goes on; after that others may have theirs
-taken while this branch starts.
+taken while this branch starts. Where several wait for it, one snapshot is taken for all of them.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cowdb.agent import plan
+from cowdb.agent.effects.servers import process_of, standing_of
 from cowdb.agent.host import Attempt
-from cowdb.agent.operations import Intent
+from cowdb.agent.operations import Intent, planning
 from cowdb.agent.policy import Caller
 from cowdb.agent.requests import CreateBranch
 from cowdb.agent.service import fairness
@@ -25,18 +26,32 @@ from cowdb.agent.service.context import (
     timings,
 )
 from cowdb.agent.service.portchoice import claim_port, on_another_port
+from cowdb.agent.service.recent import Incarnation, Taken
 from cowdb.agent.service.snapshots import (
     IMPLICIT,
     SNAPSHOT_PATIENCE,
     Snapshots,
     taken,
 )
-from cowdb.agent.steps import ReadControl, Step
+from cowdb.agent.steps import ReadControl, Server, Step
 from cowdb.agent.storage.protocol import Forks
 from cowdb.agent.store import Transaction
+from cowdb.errors import ServerError
 from cowdb.model import BranchRecord, SnapshotRecord
 
 Recorder = Callable[[CreateBranch, SnapshotRecord, str, int, Caller], BranchRecord]
+
+
+class GoneError(Exception):
+    """The snapshot was removed since it was chosen."""
+
+
+def still_there(tx: Transaction, snapshot_id: str) -> SnapshotRecord:
+    """:raises GoneError: it is not."""
+    snapshot = tx.snapshots.get(snapshot_id)
+    if snapshot is None or snapshot.state != "ready" or snapshot.removed:
+        raise GoneError
+    return snapshot
 
 
 def is_of_server(context: Context, parent: str) -> bool:
@@ -47,29 +62,106 @@ def is_of_server(context: Context, parent: str) -> bool:
 
 def create(
     context: Context, snapshots: Snapshots, request: CreateBranch, parent: str, caller: Caller,
-    attempt: Attempt, record: Recorder, before: float,
+    attempt: Attempt, record: Recorder, of_snapshot: Callable[[str, Attempt], None], before: float,
 ) -> None:  # fmt: skip
     """:param record: makes the branch's. :param before: when the request came, by perf_counter.
+    :param of_snapshot: makes the branch of the snapshot of that id; raises GoneError.
 
     :raises CowdbError: as for a snapshot and a branch; nothing is left behind."""
 
     def work(current: Attempt) -> None:
-        _create(context, snapshots, request, parent, caller, current, record, before)
+        _create(context, snapshots, request, parent, caller, current, record, of_snapshot, before)
 
     on_another_port(request.port, attempt, work)
 
 
 def _create(
     context: Context, snapshots: Snapshots, request: CreateBranch, parent: str, caller: Caller,
-    attempt: Attempt, record: Recorder, before: float,
+    attempt: Attempt, record: Recorder, of_snapshot: Callable[[str, Attempt], None], before: float,
 ) -> None:  # fmt: skip
-    branch_id, snapshot_id, name = new_id("br"), new_id("sn"), snapshots.implicit_name()
     with context.store.transaction() as tx:
         subject = find_parent(tx, parent).id
+    while True:
+        with contextlib.ExitStack() as held:
+            held.enter_context(context.claims.hold(subject, parent, SNAPSHOT_PATIENCE))
+            snapshot = None if planning.get() else _good(context, parent, subject, before)
+            if snapshot is None and not context.claims.waiting(subject):
+                _fork(context, snapshots, request, parent, subject, caller, attempt, record, before,
+                      held.close)  # fmt: skip
+                return
+            if snapshot is None:
+                snapshot = _take(context, snapshots, parent, subject, caller, attempt)
+        try:
+            of_snapshot(snapshot, attempt)
+            return
+        except GoneError:  # with the last branch that came from it
+            context.recent.forget(subject)
+        except BaseException:
+            snapshots.discard(snapshot, caller)
+            raise
+
+
+def _good(context: Context, parent: str, subject: str, arrived: float) -> str | None:
+    """The id of a snapshot that has what was committed when somebody asked for a branch."""
+    taken = context.recent.of(subject)
+    if taken is None:
+        return None
+    try:
+        with context.store.transaction() as tx:
+            origin = held_parent(tx, parent, subject)
+            still_there(tx, taken.snapshot)
+    except GoneError:
+        context.recent.forget(subject)
+        return None
+    server = plan.server_of(origin)
+    with contextlib.suppress(ServerError):  # taking a snapshot will say so, too
+        if taken.serves(
+            arrived, lambda: _incarnation(context, server),
+            lambda: standing_of(server, context.host),
+        ):  # fmt: skip
+            return taken.snapshot
+    return None
+
+
+def _incarnation(context: Context, server: Server) -> Incarnation:
+    return Incarnation(server.cluster.volume, process_of(server, context.host))
+
+
+def _noted(context: Context, server: Server, snapshot: str, begun: float, done: Attempt) -> None:
+    taken = Taken(snapshot, begun, _incarnation(context, server), done.standing)
+    context.recent.note(server.cluster.id, taken)
+
+
+def _take(
+    context: Context, snapshots: Snapshots, parent: str, subject: str, caller: Caller,
+    attempt: Attempt,
+) -> str:  # fmt: skip
+    """A snapshot for everybody who waits for the parent by now."""
+    begun = time.perf_counter()
+    with context.store.transaction() as tx:
+        server = plan.server_of(held_parent(tx, parent, subject))
+    name = snapshots.implicit_name()
+    made = snapshots.take_held(parent, subject, name, IMPLICIT, caller, attempt)
+    _noted(context, server, made, begun, attempt)
+    return made
+
+
+def _fork(
+    context: Context, snapshots: Snapshots, request: CreateBranch, parent: str, subject: str,
+    caller: Caller, attempt: Attempt, record: Recorder, before: float, release: Callable[[], None],
+) -> None:  # fmt: skip
+    """Snapshot and branch at once.
+
+    :param release: lets others have theirs."""
+    begun = time.perf_counter()
+    branch_id, snapshot_id, name = new_id("br"), new_id("sn"), snapshots.implicit_name()
+    server: Server | None = None
 
     def prepare(tx: Transaction) -> Intent:
+        nonlocal server
         origin = held_parent(tx, parent, subject)
         assert origin.cluster is not None
+        server = plan.server_of(origin)
         fairness.require_share(tx, context.host, caller, hidden=request.hidden)
         tx.claim_name(request.name, "branch", branch_id)
         port = claim_port(context, tx, request.port, branch_id, attempt)
@@ -78,7 +170,7 @@ def _create(
         tx.branches.put(branch)
         pool = context.pools.get(snapshot.pool)
         steps = plan.branch_cluster(
-            branch, snapshot, plan.server_of(origin),
+            branch, snapshot, server,
             running=snapshots.require_snapshottable(origin, origin.cluster),
             ordered=pool.ordered, forks=isinstance(pool, Forks),
         )  # fmt: skip
@@ -90,15 +182,14 @@ def _create(
         tx.snapshots.put(taken(snapshot, done))
         ready(before, tx, done, branch_id)
 
-    with contextlib.ExitStack() as held:
-        held.enter_context(context.claims.hold(subject, parent, SNAPSHOT_PATIENCE))
+    def passed(step: Step) -> None:
+        if isinstance(step, ReadControl):
+            release()
 
-        def passed(step: Step) -> None:
-            if isinstance(step, ReadControl):
-                held.close()
-
-        attempt.passed = passed
-        context.operations.run(caller.name, prepare, commit, attempt)
+    attempt.passed = passed
+    context.operations.run(caller.name, prepare, commit, attempt)
+    assert server is not None
+    _noted(context, server, snapshot_id, begun, attempt)
 
 
 def ready(before: float, tx: Transaction, done: Attempt, branch_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from cowdb.agent.host import Attempt, Report
 from cowdb.agent.operations import Intent
 from cowdb.agent.policy import Caller, require_owner
 from cowdb.agent.requests import CreateSnapshot
-from cowdb.agent.service import promotion, views
+from cowdb.agent.service import promotion, settling, views
 from cowdb.agent.service.context import (
     Context,
     find_parent,
@@ -30,8 +31,8 @@ from cowdb.agent.service.context import (
 from cowdb.agent.service.spares import holding, wishes
 from cowdb.agent.steps import NoteMark, Plan
 from cowdb.agent.storage.protocol import VolumeId
-from cowdb.agent.store import Transaction
-from cowdb.errors import ConflictError, CowdbError, UnsoundError
+from cowdb.agent.store import NAMED, Transaction
+from cowdb.errors import BusyError, ConflictError, UnsoundError
 from cowdb.model import BranchRecord, Cluster, SnapshotRecord, SourceRecord
 from cowdb.names import SnapshotName, parse_snapshot_ref
 from cowdb.wire import Mode, RemovedInfo, SnapshotInfo
@@ -66,9 +67,9 @@ class Snapshots:
         how = Wishes(request.mode, request.protected, request.freeze)
         made = self._take(parent, name, how, caller, Attempt(report=report))
         if request.settle:
-            self.settle(made, report)
+            settling.settle(self._context, made, report)
         else:
-            self._context.in_background(lambda: self._settle_quietly(made))
+            settling.soon(self._context, made)
         with self._context.store.transaction() as tx:
             snapshot = tx.snapshots.get(made)
             assert snapshot is not None
@@ -85,10 +86,17 @@ class Snapshots:
     def _take(
         self, parent: str, name: SnapshotName, wishes: Wishes, caller: Caller, attempt: Attempt
     ) -> str:
-        before = time.perf_counter()
         with self._context.store.transaction() as tx:
             subject = find_parent(tx, parent).id
-        snapshot_id = new_id("sn")
+        with self._context.claims.hold(subject, parent, SNAPSHOT_PATIENCE):
+            return self.take_held(parent, subject, name, wishes, caller, attempt)
+
+    def take_held(
+        self, parent: str, subject: str, name: SnapshotName, wishes: Wishes, caller: Caller,
+        attempt: Attempt,
+    ) -> str:  # fmt: skip
+        """:param subject: the parent's id, whose claim the caller holds."""
+        before, snapshot_id = time.perf_counter(), new_id("sn")
 
         def prepare(tx: Transaction) -> Intent:
             origin = held_parent(tx, parent, subject)
@@ -109,8 +117,7 @@ class Snapshots:
             tx.snapshots.put(replace(taken(snapshot, done), quarantined=cut, timings=took))
             _note_restart(tx, parent, done)
 
-        with self._context.claims.hold(subject, parent, SNAPSHOT_PATIENCE):
-            self._context.operations.run(caller.name, prepare, commit, attempt)
+        self._context.operations.run(caller.name, prepare, commit, attempt)
         return snapshot_id
 
     def record(
@@ -196,49 +203,6 @@ class Snapshots:
             require_whole(server, self._context.host)
         return running
 
-    def settle(self, snapshot_id: str, report: Report) -> None:
-        """Recover a scratch clone once, so that branches start without replaying WAL."""
-        settled = new_id("se")
-        with self._context.store.transaction() as tx:
-            found = tx.snapshots.get(snapshot_id)
-            if found is None or found.settled or found.state != "ready":
-                return
-            label = f"{found.parent_name}@{found.name}"
-
-        def prepare(tx: Transaction) -> Intent:
-            snapshot = tx.snapshots.get(snapshot_id)
-            if snapshot is None:
-                raise ConflictError(f"snapshot {label!r} was removed meanwhile")
-            self._context.pools.require_room(snapshot.pool)
-            return Intent("snapshot settle", label, snapshot_id, plan.settle(snapshot, settled))
-
-        def commit(tx: Transaction, done: Attempt) -> None:
-            snapshot = tx.snapshots.get(snapshot_id)
-            assert snapshot is not None
-            cut = (*snapshot.quarantined, *done.quarantined)
-            tx.snapshots.put(replace(snapshot, settled=settled, quarantined=cut))
-
-        with self._context.claims.hold(snapshot_id, label):
-            self._context.operations.run("agent", prepare, commit, Attempt(report=report))
-        self._context.spares_due.set()
-
-    def _settle_quietly(self, snapshot_id: str) -> None:
-        """In the background nobody waits for the outcome: the journal and the log keep it, and
-        branches start from the raw snapshot."""
-        try:
-            self.settle(snapshot_id, lambda what, done, total: None)
-        except CowdbError as error:
-            log.warning("not settled: %s", error.message, extra={"target": snapshot_id})
-
-    def settle_all(self) -> None:
-        """What an agent that ended did not get to."""
-        with self._context.store.transaction() as tx:
-            waiting = [item.id for item in tx.snapshots.all()
-                       if not item.settled and not item.implicit
-                       and item.state == "ready"]  # fmt: skip
-        for snapshot_id in waiting:
-            self._settle_quietly(snapshot_id)
-
     def remove(
         self, ref: str, caller: Caller, report: Report, *, promote: bool = False
     ) -> RemovedInfo:
@@ -309,8 +273,11 @@ class Snapshots:
         return Intent("snapshot rm", promotion.reference(snapshot), snapshot.id, removal)
 
     def discard(self, snapshot_id: str, caller: Caller) -> None:
-        """Remove an implicit snapshot whose branch was not made."""
-        with self._context.claims.hold(snapshot_id, snapshot_id):
+        """Remove an implicit snapshot whose branch was not made, unless others come from it."""
+        with (
+            self._context.claims.hold(snapshot_id, snapshot_id),
+            contextlib.suppress(ConflictError, BusyError),
+        ):
             self._remove(snapshot_id, caller.name, Attempt())
 
     def protect(self, ref: str, caller: Caller, *, protected: bool) -> SnapshotInfo:
@@ -342,8 +309,7 @@ class Snapshots:
             wanted = wishes(self._context, tx)
             found = [
                 (snapshot, views.snapshot_info(tx, snapshot, wanted))
-                for snapshot in tx.snapshots.all()
-                if not snapshot.implicit
+                for snapshot in tx.snapshots.all(NAMED)
             ]
         return [self._measured(*item) if sizes else item[1] for item in found]
 

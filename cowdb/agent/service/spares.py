@@ -32,7 +32,7 @@ from cowdb.agent.service.context import (
 )
 from cowdb.agent.service.portchoice import claim_port, on_another_port
 from cowdb.agent.spares import Automatic, Budget, Change, can_have, change, granted, wanted
-from cowdb.agent.store import Transaction
+from cowdb.agent.store import NAMED, Transaction
 from cowdb.errors import BusyError, ConflictError, CowdbError, StorageError
 from cowdb.model import NOBODY, BranchRecord, Process, SnapshotRecord
 from cowdb.wire import BranchInfo, SnapshotInfo, SparesStatus
@@ -193,7 +193,7 @@ class Spares:
     def _next(self) -> tuple[Change, list[BranchRecord]]:
         """What to do, and which go by it."""
         with self._context.store.transaction() as tx:
-            snapshots = {item.id: item for item in tx.snapshots.all()}
+            snapshots = {item.id: item for item in tx.snapshots.all(NAMED)}
             spares = [item for item in tx.spares.all() if item.state == "ready"]
             others = len(tx.ports()) - len(spares)
             wishing = wishes(self._context, tx)
@@ -308,7 +308,7 @@ def wishes(context: Context, tx: Transaction) -> dict[str, int]:
         0 if config.sleep_after else config.auto_spares, config.auto_spares_snapshots,
         timedelta(seconds=config.auto_spares_seconds),
     )  # fmt: skip
-    return wanted(tx.snapshots.all(), automatic, context.now())
+    return wanted(tx.snapshots.all(NAMED), automatic, context.now())
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import re
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ from cowdb.errors import CommandError, InvalidError, ServerError
 from cowdb.units import major_of
 
 OLDEST, NEWEST = 14, 18
+_VALID = re.compile(r"\d+(\.\d+)?")
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?")
 
 
@@ -88,6 +90,22 @@ def find(patterns: Sequence[str]) -> dict[int, Binaries]:
     return found
 
 
+_LATELY = 1.0  # seconds for which nobody looks again
+_found: dict[tuple[str, ...], tuple[float, dict[int, Binaries]]] = {}
+
+
+def _lately_found(patterns: tuple[str, ...], version: str | None) -> dict[int, Binaries]:
+    """Looking takes 1 ms, and making a branch asks five times. What was removed or replaced
+    meanwhile is looked for at once."""
+    since, found = _found.get(patterns, (-_LATELY, {}))
+    known = found.get(major_of(version)) if version and _VALID.fullmatch(version) else None
+    late = time.monotonic() - since > _LATELY
+    if late or known is None or _version_of(known.directory) != known.version:
+        since, found = time.monotonic(), find(patterns)
+        _found[patterns] = since, found
+    return found
+
+
 def _key(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
@@ -98,7 +116,7 @@ def pick(patterns: Sequence[str], version: str | None = None) -> Binaries:
     :raises ServerError: none is installed.
     :raises InvalidError: the version is no version.
     """
-    installed = find(patterns)
+    installed = _lately_found(tuple(patterns), version)
     usable = {major: item for major, item in installed.items() if OLDEST <= major <= NEWEST}
     if version is None:
         if not usable:
@@ -107,7 +125,7 @@ def pick(patterns: Sequence[str], version: str | None = None) -> Binaries:
                 hint="apt-get install postgresql, or set 'bindirs' in /etc/cowdb/config.toml",
             )
         return usable[max(usable)]
-    if not re.fullmatch(r"\d+(\.\d+)?", version):
+    if not _VALID.fullmatch(version):
         raise InvalidError(f"{version!r} is not a PostgreSQL version", hint="such as 15")
     major = major_of(version)
     if major not in usable:

@@ -1,0 +1,140 @@
+"""Branches of one running server that are asked for while nothing is committed there, or at the
+same time, come from one snapshot."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.agenthost import AgentHost
+from tests.host.usecase import ROWS, count, seeded
+
+
+@pytest.fixture
+def parent(host: AgentHost) -> str:
+    """The DSN of a running branch `parent`."""
+    seeded(host)
+    made = host.json("branch", "create", "parent", "--from", "main")
+    dsn: str = made["dsn"]
+    host.sql(dsn, "insert into t values (1000, 'of the parent')")
+    return dsn
+
+
+def branch(host: AgentHost, name: str, origin: str = "parent") -> tuple[str, str]:
+    """(dsn, snapshot) of a new one."""
+    made = host.json("branch", "create", name, "--from", origin)
+    return made["dsn"], made["snapshot"]
+
+
+def volumes(host: AgentHost) -> int:
+    return len(list((host.pool / "volumes").iterdir()))
+
+
+def shared(host: AgentHost, *names: str) -> list[tuple[str, str]]:
+    """New branches of `parent`, of one snapshot: the server itself writes WAL now and then, not
+    more often than in 15 s, and then they are made again."""
+    for _ in range(3):
+        made = [branch(host, name) for name in names]
+        if len({snapshot for _, snapshot in made}) == 1:
+            return made
+        for name in names:
+            host.json("branch", "rm", name)
+    raise AssertionError("they share none")
+
+
+def test_one_snapshot_serves_until_something_is_committed(host: AgentHost, parent: str) -> None:
+    (first, snapshot), (second, _) = shared(host, "a", "b")
+    host.sql(first, "delete from t")
+    assert (count(host, second), count(host, parent)) == (ROWS + 1, ROWS + 1)
+    host.sql(parent, "insert into t values (1001, 'later')")
+    dsn, other = branch(host, "d")
+    assert other != snapshot
+    assert count(host, dsn) == ROWS + 2
+
+
+def test_what_is_in_no_wal_has_its_own_snapshot(host: AgentHost, parent: str) -> None:
+    (_, snapshot), _ = shared(host, "a", "c")
+    host.sql(parent, "alter system set work_mem = '7MB'")
+    dsn, other = branch(host, "b")
+    assert other != snapshot
+    assert host.sql(dsn, "show work_mem") == [("7MB",)]
+
+
+def test_after_a_reset_it_is_another_history(host: AgentHost, parent: str) -> None:
+    for number, word in enumerate(("first", "other")):
+        host.json("branch", "reset", "parent", status=0)
+        host.sql(parent, f"insert into t values (2000, '{word}')")
+        dsn, _ = branch(host, f"of-{number}")
+        assert host.sql(dsn, "select word from t where id = 2000") == [(word,)]
+        host.json("branch", "rm", f"of-{number}")
+
+
+def test_the_last_of_those_that_go_at_once_takes_the_snapshot_with_it(
+    host: AgentHost, parent: str
+) -> None:
+    before = volumes(host)
+    for _ in range(3):
+        names = [f"b{number}" for number in range(6)]
+        with ThreadPoolExecutor(6) as pool, host.client() as client:
+            made = list(pool.map(lambda name: client.branches.create(name, "parent"), names))
+            assert len({item["snapshot"] for item in made}) < len(names)
+            list(pool.map(client.branches.remove, names))
+        assert volumes(host) == before
+    host.json("branch", "rm", "parent")  # nothing comes from it any more
+
+
+def test_everybody_gets_what_was_committed_when_they_asked(host: AgentHost, parent: str) -> None:
+    """While somebody writes without a pause: whichever snapshot a branch is given, what was
+    committed before it was asked for is in it, and whole (8 s: 24 branches)."""
+    committed, ended = [0], threading.Event()
+
+    def write() -> None:
+        with psycopg.connect(parent, autocommit=True) as db:
+            while not ended.is_set():
+                with db.transaction():
+                    db.execute("insert into log values (%s), (%s)", [committed[0] + 1] * 2)
+                committed[0] += 1
+
+    host.sql(parent, "create table log (n int)")
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = Counter[str]()
+    try:
+        with ThreadPoolExecutor(8) as pool, host.client() as client:
+
+            def ask(name: str) -> None:
+                asked = committed[0]
+                made = client.branches.create(name, "parent")
+                seen[made["snapshot"]] += 1
+                query = "select max(n), count(*), count(distinct n) from log"
+                ((last, rows, different),) = host.sql(made["dsn"], query)
+                assert (rows, different) == (2 * last, last)
+                assert last >= asked
+                client.branches.remove(name)
+
+            list(pool.map(ask, [f"b{number}" for number in range(24)]))
+    finally:
+        ended.set()
+        writer.join()
+    assert committed[0] > 0
+    assert max(seen.values()) > 1, "nobody shared a snapshot"
+
+
+def test_a_snapshot_that_went_meanwhile_is_taken_again(host: AgentHost, parent: str) -> None:
+    """Branches come and go all the time, so that the snapshot that one of them chose may go with
+    another one before it is there (4 s: 40 branches)."""
+    with ThreadPoolExecutor(4) as pool, host.client() as client:
+
+        def come_and_go(name: str) -> None:
+            made = client.branches.create(name, "parent")
+            assert count(host, made["dsn"]) == ROWS + 1
+            client.branches.remove(name)
+
+        list(pool.map(come_and_go, [f"b{number}" for number in range(40)]))
+    assert {item["name"] for item in host.json("branch", "list")} == {"parent"}
+    assert Path(host.json("branch", "show", "parent")["datadir"]).is_dir()
