@@ -37,7 +37,7 @@ from cowdb.config import Config
 from cowdb.errors import BusyError, NotPermittedError
 
 Kind = Literal["daemon", "in-process"]
-_LOCK_PATIENCE = 60.0  # seconds that a command waits for another root user's command
+_LOCK_PATIENCE = 5.0  # seconds that one waits for another
 
 
 class JsonLines(logging.Formatter):
@@ -65,10 +65,11 @@ def log_to_stderr(level: int) -> None:
 
 
 @contextlib.contextmanager
-def agent(config: Config, kind: Kind) -> Iterator[Api]:
+def agent(config: Config, kind: Kind, patience: float = _LOCK_PATIENCE) -> Iterator[Api]:
     """The whole agent, recovered and at work; everything is closed on the way out, and the
     servers go on.
 
+    :param patience: seconds to wait for another agent to leave this host.
     :raises NotPermittedError: the caller is not root.
     :raises BusyError: another agent has this host.
     """
@@ -78,7 +79,6 @@ def agent(config: Config, kind: Kind) -> Iterator[Api]:
             hint="start it: cowdb agent serve (as root)",
         )
     _directories(config)
-    patience = 5.0 if kind == "daemon" else _LOCK_PATIENCE
     with _only_one(config.state_dir / "agent.lock", patience):
         yield from _running(config, kind)
 

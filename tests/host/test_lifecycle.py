@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -233,6 +234,27 @@ def test_command_in_process_beside_a_starting_agent_is_told_to_wait(host: AgentH
         _, err = second.communicate(timeout=60)
     assert second.returncode == 5
     assert "another agent" in err
+
+
+def test_a_command_that_came_before_the_agent_listened_is_answered_by_it(host: AgentHost) -> None:
+    """As after `systemctl restart`: the daemon has the host already, and no socket yet."""
+    host.json("status")
+    hidden = host.config.socket.with_suffix(".hidden")
+    host.config.socket.rename(hidden)
+    with background(host, "status", "--json") as client:
+        eventually(lambda: _has_open(client.pid, "agent.lock"))
+        hidden.rename(host.config.socket)
+        out, err = client.communicate(timeout=30)
+    assert client.returncode == 0, err
+    assert json.loads(out)["agent"] == "daemon"
+
+
+def _has_open(pid: int, name: str) -> bool:
+    for item in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed while we look
+            if item.readlink().name == name:
+                return True
+    return False
 
 
 def test_reboot(host: AgentHost) -> None:
