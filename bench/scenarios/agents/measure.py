@@ -111,7 +111,7 @@ def _results(options: argparse.Namespace, kept: Kept, described: dict[str, Any])
             kept.cells[cell] for workload in _workloads(options, size) for method in METHODS
             if (cell := _cell(size, workload, method)) in kept.cells
         ]}
-        for size in options.sizes
+        for size in options.sizes if size in kept.cells
     ]  # fmt: skip
     shapes = {workload.name: vars(workload.shape) for workload in ALL}
     return {
