@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
+
 from bench import machine, peers, shop
 from bench.host import bench_host, folder, settle_disk, warm
 from bench.scenarios import Say
@@ -26,12 +28,12 @@ from cowdb.config import BRANCH_SETTINGS, Config
 from cowdb.controller.client import Client
 from tests.agenthost import AgentHost
 
-PORTS, _FIRST_PORT = 1500, 10_000
+PORTS, _FIRST_PORT, _LAST_PORT = 1500, 9_000, 21_000
 SERVER_SETTINGS = {**peers.SETTINGS, "max_connections": "300"}
 """Of the one server whose databases are the branches."""
 COPY_SETTINGS = {**peers.SETTINGS, **BRANCH_SETTINGS, "wal_keep_size": "256MB"}
 """Of each copy: as small as a branch of cowdb's, with the WAL that pg_basebackup needs."""
-_SOURCE, _SNAPSHOT = "shop", "shop@loaded"
+SOURCE, SNAPSHOT = "shop", "shop@loaded"
 _CACHED = "/var/cache/cowdb/postgresql/*/bin"  # where hostprep puts the other majors
 _PATIENCE = 120.0  # for spares
 _STRATEGIES = {CLONE: "file_copy", WAL_LOG: "wal_log"}
@@ -70,17 +72,17 @@ def bindirs() -> tuple[str, ...]:
 def prepared(label: str, version: str | None, say: Say) -> Iterator[Ground]:
     """:param label: the size, such as "20MB"."""
     room = 40 * 2**30 + 12 * bytes_of(label)
-    first = _FIRST_PORT + os.getpid() % 3 * PORTS  # out of the way of the tests' hosts
+    first = _first_port()
     config = {"bindirs": list(bindirs()), "ports": (first, first + PORTS - 1)}
     with bench_host(room, wipe=False, config=config) as host:
         with host.client() as client:
             say(f"{label}: load")
-            source = client.sources.add(_SOURCE, version=version)
+            source = client.sources.add(SOURCE, version=version)
             rows = shop.rows_of(label)
             size = shop.load(source["dsn"] or "", rows)
-            taken = client.snapshots.create(_SNAPSHOT, settle=True)
+            taken = client.snapshots.create(SNAPSHOT, settle=True)
             assert taken["settled"]
-            client.sources.stop(_SOURCE)
+            client.sources.stop(SOURCE)
             datadir = Path(source["datadir"])
             tools = binaries.pick(host.config.bindirs, source["pg_version"])
             warm(datadir)
@@ -91,6 +93,16 @@ def prepared(label: str, version: str | None, say: Say) -> Iterator[Ground]:
                 filesystem=machine.filesystem(host.pool),
             )  # fmt: skip
             yield ground
+
+
+def _first_port() -> int:
+    """Of a range that is out of the way of the tests' hosts and that nobody listens in."""
+    taken = {item.laddr.port // PORTS for item in psutil.net_connections("tcp") if item.laddr}
+    ranges = [number for number in range(_FIRST_PORT // PORTS, _LAST_PORT // PORTS)
+              if number not in taken]  # fmt: skip
+    if not ranges:
+        raise RuntimeError(f"somebody listens in each {PORTS} ports up to {_LAST_PORT}")
+    return ranges[os.getpid() % len(ranges)] * PORTS
 
 
 @contextlib.contextmanager
@@ -114,7 +126,7 @@ def _open(
     if method == COWDB:
         if spares:
             warm_up(ground.client, spares)
-        return Cowdb(ground.client, _SNAPSHOT, running=running)
+        return Cowdb(ground.client, SNAPSHOT, running=running)
     stage = stack.enter_context(
         peers.staged(ground.bindir, ground.datadir, ground.host.mountpoint, ground.database,
                      shop.QUERY, shop.CUSTOMERS)
@@ -137,9 +149,9 @@ def warm_up(client: Client, spares: int) -> None:
     ask = getattr(client.snapshots, "warm", None)
     if ask is None:
         raise RuntimeError("this cowdb has no spares (`cowdb snapshot warm`): leave --spares out")
-    ask(_SNAPSHOT, spares=spares)
+    ask(SNAPSHOT, spares=spares)
     deadline = time.monotonic() + _PATIENCE
-    while (ready := cast(Any, client.snapshots.show(_SNAPSHOT))["spares"]["ready"]) < spares:
+    while (ready := cast(Any, client.snapshots.show(SNAPSHOT))["spares"]["ready"]) < spares:
         if time.monotonic() > deadline:
             raise RuntimeError(f"{ready} spares of {spares} are ready after {_PATIENCE:.0f} s")
         time.sleep(0.05)

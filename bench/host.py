@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -108,6 +110,16 @@ def warm(tree: Path) -> int:
                     while block := file.read(2**20):
                         total += len(block)
     return total
+
+
+def btrfs_used(place: Path) -> int:
+    """Bytes in use on the btrfs at a path, metadata included; what it keeps twice counts twice.
+    What was written just now counts when it has been written out."""
+    shown = subprocess.run(["btrfs", "filesystem", "df", "--raw", place], capture_output=True,
+                           text=True, check=True, timeout=60).stdout  # fmt: skip
+    kinds = re.findall(r"^(\w+), (\w+): total=\d+, used=(\d+)$", shown, re.MULTILINE)
+    return sum(int(used) * (2 if profile == "DUP" else 1)
+               for kind, profile, used in kinds if kind != "GlobalReserve")  # fmt: skip
 
 
 def _end_all(mountpoint: Path) -> None:

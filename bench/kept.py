@@ -7,7 +7,9 @@ It is taken away when a run is complete.
 
 from __future__ import annotations
 
+import argparse
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,20 @@ class Kept:
             kept.record.samples[item["database"], item["method"], item["measure"]] = item["ms"]
         kept.cells, kept.done = told["cells"], set(told["done"])
         kept.conditions = told["conditions"]
+        return kept
+
+    @classmethod
+    def resumed(
+        cls, options: argparse.Namespace, names: Sequence[str], say: Callable[[str], None]
+    ) -> Kept:
+        """What the last run of this scenario left, if it was interrupted and is to be gone on with.
+
+        :param names: of the options that must be the same."""
+        chosen = json.loads(json.dumps({name: getattr(options, name) for name in names}))
+        name = f"{options.scenario}-unfinished{'-quick' if options.quick else ''}.json"
+        kept = cls.found(options.results / name, chosen, fresh=options.fresh)
+        if kept.done:
+            say(f"going on where a run was interrupted: {len(kept.done)} parts are done")
         return kept
 
     def finish(self, part: str) -> None:

@@ -103,6 +103,25 @@ def look_up(results: Results, database: str, method: str, measure: str) -> Summa
     return summarise(found) if found else None
 
 
+def measured(
+    scenario: str, *, quick: bool, machine: dict[str, Any], samples: list[Series],
+    parameters: dict[str, Any], conditions: dict[str, Any], databases: list[dict[str, Any]],
+    ratios: list[dict[str, Any]], claims: list[Claim],
+) -> Results:  # fmt: skip
+    """A run's results, with the summary of its samples."""
+    return {
+        "format": FORMAT, "scenario": scenario, "quick": quick, "machine": machine,
+        "parameters": parameters, "conditions": conditions, "databases": databases,
+        "samples": samples, "summary": summary(samples), "ratios": ratios, "claims": claims,
+    }  # fmt: skip
+
+
+def ratios_of(results: Results) -> dict[Key, float]:
+    """By (database, method, measure); the measure is empty where there is one only."""
+    return {(row["database"], row["method"], row.get("measure", "")): row["ratio"]
+            for row in results["ratios"]}  # fmt: skip
+
+
 def merged(parts: Sequence[Results]) -> Results:
     """The results of a scenario's parts as one; machine, parameters and conditions are the first
     part's, and what differs is in each of the `databases`."""

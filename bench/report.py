@@ -22,6 +22,8 @@ def ms_text(ms: float | None) -> str:
 
 
 def times_text(ratio: float) -> str:
+    if ratio < 0.1:
+        return f"{ratio:.2g} x"
     return f"{ratio:,.1f} x" if ratio < 10 else f"{ratio:,.0f} x"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench import peers, ways
+from bench import peers, scenarios, ways
 from bench.record import Results
 from bench.scenarios.branch import story
 from cowdb.config import load
@@ -20,6 +20,7 @@ from cowdb.controller.connect import connect
 from tests.loopfs import loops, need_filesystem
 
 ROOT = Path(__file__).parents[2]
+_TESTED_APART = {"agents", "branch", "diff", "lab", "operations", "storage"}
 
 
 def test_quick_run_has_the_promised_shape(tmp_path: Path) -> None:
@@ -66,6 +67,29 @@ def test_quick_run_beside_the_other_ways(scenario: str, tmp_path: Path) -> None:
     if scenario == "agents":
         assert all(item["finished"] == item["planned"] for item in runs)
     assert not list(tmp_path.glob("*unfinished*"))
+
+
+@pytest.mark.parametrize("scenario", sorted(scenarios.find().keys() - _TESTED_APART))
+def test_quick_run_is_told(scenario: str, tmp_path: Path) -> None:
+    """Of whatever lies in the folder of scenarios: numbers, and a page and a picture of them. Real
+    servers, 10 to 30 seconds each."""
+    pytest.importorskip("matplotlib")
+    need_filesystem("btrfs")
+    docs = tmp_path / "docs/bench"
+    words = [sys.executable, "-m", "bench", scenario, "--quick", "--results", tmp_path,
+             "--docs", docs]  # fmt: skip
+    status, said = _bench(words, 240)
+    assert status == 0, said
+    results: Results = json.loads((tmp_path / f"{scenario}-quick.json").read_text())
+    assert (results["scenario"], results["quick"]) == (scenario, True)
+    assert {"cpu", "git_commit", "postgres", "load_average_at_end"} <= results["machine"].keys()
+    assert results["claims"]
+    assert all(item["ms"] and min(item["ms"]) > 0 for item in results["samples"])
+    page = (docs / f"{scenario}.md").read_text()
+    assert all(" ".join(claim["details"].split()) in " ".join(page.split())
+               for claim in results["claims"])  # fmt: skip
+    assert f"]({scenario}.svg)" in page
+    assert (docs / f"{scenario}.svg").stat().st_size > 5000
 
 
 def test_a_run_that_is_told_to_end_leaves_nothing_and_goes_on(tmp_path: Path) -> None:

@@ -10,13 +10,12 @@ ways that do not copy every byte, of which ten workers at once would write witho
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from typing import Any
 
 from bench import ground, machine
 from bench.kept import Kept
-from bench.record import FORMAT, Claim, Results, claim, summary
+from bench.record import Claim, Results, claim, measured
 from bench.scenarios import Say
 from bench.scenarios.agents import run as runs
 from bench.scenarios.agents.tree import Shape
@@ -36,11 +35,7 @@ def run(options: argparse.Namespace, say: Say) -> Results:
         options.sizes, options.grown, options.peer_budget = ("10MB",), (), 20.0
         options.copy_budget = 20.0
     described = machine.describe()
-    chosen = json.loads(json.dumps({name: getattr(options, name) for name in _NAMES}))
-    name = f"agents-unfinished{'-quick' if options.quick else ''}.json"
-    kept = Kept.found(options.results / name, chosen, fresh=options.fresh)
-    if kept.done:
-        say(f"going on where a run was interrupted: {len(kept.done)} parts are done")
+    kept = Kept.resumed(options, _NAMES, say)
     methods = ground.usable([COWDB, *options.peers], options.pg_version)
     for size in options.sizes:
         fit = [method for method in methods if size == options.sizes[0] or method not in WHOLE]
@@ -114,25 +109,23 @@ def _results(options: argparse.Namespace, kept: Kept, described: dict[str, Any])
         for size in options.sizes if size in kept.cells
     ]  # fmt: skip
     shapes = {workload.name: vars(workload.shape) for workload in ALL}
-    return {
-        "format": FORMAT,
-        "scenario": "agents",
-        "quick": options.quick,
-        "machine": described,
-        "parameters": {**kept.options, "seed": SEED, "shapes": shapes},
-        "conditions": {
+    return measured(
+        "agents",
+        quick=options.quick,
+        machine=described,
+        parameters={**kept.options, "seed": SEED, "shapes": shapes},
+        conditions={
             "server_settings": ground.SERVER_SETTINGS, "copy_settings": ground.COPY_SETTINGS,
             "branch_settings": ground.branch_settings(),
             "spares": options.spares, "first_branches_of": options.roots,
             "sessions_kept": options.keep_sessions,
             "page_cache": "warm for all",
         },
-        "databases": databases,
-        "samples": samples,
-        "summary": summary(samples),
-        "ratios": ratios(databases),
-        "claims": claims(databases),
-    }  # fmt: skip
+        databases=databases,
+        samples=samples,
+        ratios=ratios(databases),
+        claims=claims(databases),
+    )  # fmt: skip
 
 
 def found_in(database: dict[str, Any], workload: str, method: str) -> dict[str, Any] | None:

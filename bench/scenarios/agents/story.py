@@ -5,19 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench import chart
-from bench.record import Results, look_up, values
-from bench.report import (
-    bullets,
-    busy_note,
-    claim_lines,
-    machine_line,
-    machine_table,
-    markdown_table,
-    ms_text,
-    plain_table,
-    settings_text,
-    times_text,
-)
+from bench.page import filled, terminal
+from bench.page import page as framed
+from bench.record import Results, look_up, ratios_of, values
+from bench.report import bullets, markdown_table, ms_text, plain_table, settings_text, times_text
 from bench.scenarios.agents.measure import finished, found_in
 from bench.scenarios.agents.workloads import ALL, SEARCH, SIMULATION
 from bench.stats import growth, median, medians_along
@@ -34,8 +25,7 @@ _COLORS = {COWDB: chart.COWDB, **dict(zip(METHODS[1:], chart.PEERS, strict=False
 
 def _outcomes(results: Results) -> list[dict[str, Any]]:
     """Workloads by ways: how much was finished, and in which time."""
-    ratio = {(row["database"], row["measure"], row["method"]): row["ratio"]
-             for row in results["ratios"]}  # fmt: skip
+    ratio = ratios_of(results)
     rows = []
     for database in results["databases"]:
         for workload in (item.name for item in ALL):
@@ -45,7 +35,7 @@ def _outcomes(results: Results) -> list[dict[str, Any]]:
             row = {"workload": f"{workload}, {database['label']}", "steps": f"{ours['planned']:,}"}
             for method in METHODS:
                 run = found_in(database, workload, method)
-                times = ratio.get((database["label"], workload, method))
+                times = ratio.get((database["label"], method, workload))
                 row[TITLES[method]] = _outcome(run) + (f", {times_text(times)}" if times else "")
             rows.append(row)
     return rows
@@ -119,14 +109,13 @@ def _trees(results: Results) -> list[dict[str, Any]]:
 
 
 def table(results: Results) -> str:
-    return "\n\n".join([
+    return terminal(
+        results,
         plain_table(_outcomes(results)),
         plain_table(_latencies(results, ("create",), METHODS)),
         plain_table(_parts(results)),
         plain_table(_trees(results)),
-        "\n".join(claim_lines(results)),
-        f"{machine_line(results['machine'])}\n{busy_note(results['machine'])}",
-    ])  # fmt: skip
+    )
 
 
 def headline(results: Results) -> str:
@@ -134,60 +123,31 @@ def headline(results: Results) -> str:
 
 
 def page(results: Results) -> str:
-    return f"""# What agents can do with branches
-
-![Time of a step by workload, and of the n-th branch of the tree search](agents.svg)
-
-Made by `python -m bench agents` from
-[bench/results/agents.json](../../bench/results/agents.json), which holds every sample; do not edit
-it by hand. Figures depend on the machine, ratios much less.
-{busy_note(results["machine"])}
-
-{markdown_table(_outcomes(results))}
-
-`N x`: how many times as long as cowdb a step takes that is finished. The clone is stopped after
-{results["parameters"]["peer_budget"]:.0f} s of a workload, the ways that copy every byte after
-{results["parameters"]["copy_budget"]:.0f} s; cowdb never is.
-
-{bullets(claim_lines(results))}
-
-## Making a branch
-
-{markdown_table(_latencies(results, ("create",), METHODS))}
-
-What the agent itself says of cowdb's:
-
-{markdown_table(_parts(results))}
-
-## cowdb's operations
-
-{markdown_table(_latencies(results, OPERATIONS, (COWDB,)))}
-
-{markdown_table(_trees(results))}
-
-## Steps that failed
-
-{_failures(results)}
-
-## How it was measured
-
-{_how(results)}
-
-## The machine
-
-{machine_table(results)}
-
-## Run it
-
-    pip install -e '.[test,bench]'
-    sudo .venv/bin/python -m bench agents                # about ten minutes, 12 GB of memory
-    sudo .venv/bin/python -m bench agents --scale 0.1    # a tenth of the steps
-    .venv/bin/python -m bench agents --report-only       # this page again, from the JSON
-
-An interrupted run goes on where it was (`--fresh` begins anew). All that it makes lies in a loop
-file under /var/tmp and is removed at the end, also after Ctrl-C. The exit status is 3 when a claim
-does not hold.
-"""
+    parameters = results["parameters"]
+    return framed(
+        results,
+        title="What agents can do with branches",
+        picture="Time of a step by workload, and of the n-th branch of the tree search",
+        told=[
+            markdown_table(_outcomes(results)),
+            filled("`N x`: how many times as long as cowdb a step takes that is finished. The "
+                   f"clone is stopped after {parameters['peer_budget']:.0f} s of a workload, the "
+                   f"ways that copy every byte after {parameters['copy_budget']:.0f} s; cowdb "
+                   "never is."),
+        ],
+        more={
+            "Making a branch": [markdown_table(_latencies(results, ("create",), METHODS)),
+                                "What the agent itself says of cowdb's:",
+                                markdown_table(_parts(results))],
+            "cowdb's operations": [markdown_table(_latencies(results, OPERATIONS, (COWDB,))),
+                                   markdown_table(_trees(results))],
+            "Steps that failed": [_failures(results)],
+        },
+        how=_how(results),
+        run=[("agents", "about ten minutes, 12 GB of memory"),
+             ("agents --scale 0.1", "a tenth of the steps")],
+        resumes=True,
+    )  # fmt: skip
 
 
 def _failures(results: Results) -> str:
@@ -200,12 +160,12 @@ def _failures(results: Results) -> str:
     return bullets(said or ["None of any way's."])
 
 
-def _how(results: Results) -> str:
+def _how(results: Results) -> list[str]:
     parameters, conditions = results["parameters"], results["conditions"]
     shapes = parameters["shapes"]
     search, future = shapes[SEARCH], shapes[SIMULATION]
     spares = conditions["spares"]
-    return bullets([
+    return [
         "The workloads follow BranchBench (arXiv 2604.17180): as many workers, steps, children and "
         "levels, as many schema changes, statements and queries in a step, and as many branches "
         "thrown away. Tables and statements are our own; agents think no time at all.",
@@ -238,7 +198,7 @@ def _how(results: Results) -> str:
         f"{settings_text(conditions['branch_settings'])}. Peers are reached over a Unix socket "
         "without a password, cowdb over TCP with one.",
         f"Page cache: {conditions['page_cache']}.",
-    ])  # fmt: skip
+    ]  # fmt: skip
 
 
 def draw(results: Results) -> Figure | None:
@@ -252,9 +212,7 @@ def draw(results: Results) -> Figure | None:
     )  # fmt: skip
     _draw_steps(left, results)
     _draw_growth(right, results)
-    made.text(0.012, 0.018, machine_line(results["machine"]), fontsize=8.5, color="#57606a")
-    made.subplots_adjust(left=0.06, right=0.985, top=0.815, bottom=0.15, wspace=0.16)
-    return made
+    return chart.finish(made, results, left=0.06, bottom=0.15, wspace=0.16)
 
 
 def _draw_steps(ax: Axes, results: Results) -> None:
@@ -276,15 +234,10 @@ def _draw_steps(ax: Axes, results: Results) -> None:
             text = "all" if share == 1 else f"{min(share * 100, 99.9):.3g} %"
             ax.annotate(text, (at, height), xytext=(0, 3), textcoords="offset points", ha="center",
                         fontsize=8 if share == 1 else 7.5,
-                        color=chart.INK if share == 1 else "#b42318")  # fmt: skip
+                        color=chart.INK if share == 1 else chart.BAR)  # fmt: skip
             heights.append(height)
             named = True
-    ax.set_yscale("log")
-    low, high = min(heights) / 2, max(heights) * 3
-    ticks = [tick for tick in (3, 10, 30, 100, 300, 1e3, 3e3, 1e4, 3e4) if low < tick < high]
-    ax.set_ylim(low, high)
-    ax.set_yticks(ticks, [ms_text(tick).replace(".0 ", " ") for tick in ticks])
-    ax.minorticks_off()
+    chart.times(ax, min(heights) / 2, max(heights) * 3)
     ax.set_xticks(range(len(groups)),
                   [f"{workload.replace(' ', chr(10))}\n{database['label']}"
                    for database, workload in groups], fontsize=9)  # fmt: skip

@@ -10,7 +10,6 @@ import argparse
 import json
 import random
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,11 +18,11 @@ from typing import Any
 
 import psycopg
 
-from bench import machine, peers
+from bench import command, machine, peers
 from bench.clock import since
 from bench.host import bench_host, settle_disk, warm
 from bench.peers import check
-from bench.record import FORMAT, Claim, Record, Results, Series, summary, values
+from bench.record import Claim, Record, Results, Series, measured, values
 from bench.scenarios import Say
 from bench.sizes import bytes_of, parse_sizes
 from bench.stats import median, percentile, ratio_of_medians
@@ -184,13 +183,9 @@ def _beside(bench: Bench, database: Database, number: int) -> None:
 
 
 def _command(bench: Bench, database: Database, number: int) -> None:
-    program = Path(sys.executable).with_name("cowdb")
-    words = [str(program)] if program.exists() else [sys.executable, "-m", "cowdb"]
-    words += ["branch", "create", f"c{number}", "--from", database.ref, "--json"]
-    begun = time.perf_counter()
-    done = subprocess.run(words, env=bench.host.environment, capture_output=True, check=True)
-    took = since(begun)
-    _answered(json.loads(done.stdout)["dsn"], database)
+    words = command.cowdb("branch", "create", f"c{number}", "--from", database.ref, "--json")
+    took, said = command.timed(words, command.environment(bench.host))
+    _answered(json.loads(said)["dsn"], database)
     bench.client.branches.remove(f"c{number}")
     bench.record.add(database.label, COWDB, command=took)
 
@@ -268,12 +263,11 @@ def _repeat(
 
 def _results(options: argparse.Namespace, bench: Bench, described: dict[str, Any]) -> Results:
     amounts, samples = bench.amounts, bench.record.series()
-    return {
-        "format": FORMAT,
-        "scenario": "branch",
-        "quick": options.quick,
-        "machine": described,
-        "parameters": {
+    return measured(
+        "branch",
+        quick=options.quick,
+        machine=described,
+        parameters={
             "sizes": list(amounts.sizes),
             "creations": amounts.creations,
             "commands": amounts.commands,
@@ -282,18 +276,17 @@ def _results(options: argparse.Namespace, bench: Bench, described: dict[str, Any
             "written_rows": WRITTEN_ROWS,
             "query": _QUERY,
         },
-        "conditions": {
+        conditions={
             "peer_settings": dict(peers.SETTINGS),
             "branch_settings": {**BRANCH_SETTINGS, **FAST},
             "page_cache": "warm for all: data read whole before each repeat, dirty pages written "
             "out before each repeat of a peer and each series of cowdb's, nothing dropped",
         },
-        "databases": [database.facts for database in bench.databases],
-        "samples": samples,
-        "summary": summary(samples),
-        "ratios": ratios(samples, amounts.sizes),
-        "claims": claims(samples, amounts.sizes),
-    }
+        databases=[database.facts for database in bench.databases],
+        samples=samples,
+        ratios=ratios(samples, amounts.sizes),
+        claims=claims(samples, amounts.sizes),
+    )  # fmt: skip
 
 
 def ratios(samples: list[Series], sizes: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -5,19 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench import chart, peers
-from bench.record import Results, look_up
-from bench.report import (
-    bullets,
-    busy_note,
-    claim_lines,
-    machine_line,
-    machine_table,
-    markdown_table,
-    ms_text,
-    plain_table,
-    settings_text,
-    times_text,
-)
+from bench.page import page as framed
+from bench.page import terminal
+from bench.record import Results, look_up, ratios_of
+from bench.report import markdown_table, ms_text, plain_table, settings_text, times_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,14 +44,14 @@ def _labels(results: Results) -> list[str]:
 
 def _against(results: Results) -> list[dict[str, Any]]:
     """Methods by sizes: the median to the first answered query, and how many times cowdb's."""
-    ratio = {(row["database"], row["method"]): row["ratio"] for row in results["ratios"]}
+    ratio = ratios_of(results)
     rows = []
     for method in (COWDB, *peers.ALL):
         row: dict[str, Any] = {"to the first answered query": method}
         for label in _labels(results):
             found = look_up(results, label, method, _TO_ANSWER.get(method, "query"))
             row[label] = ms_text(found.median) if found else "-"
-            times = ratio.get((label, method))
+            times = ratio.get((label, method, ""))
             row[f"{label} / cowdb"] = times_text(times) if times else "1" if found else "-"
         rows.append(row)
     return rows
@@ -93,13 +84,12 @@ def _parts(results: Results) -> list[dict[str, Any]]:
 
 
 def table(results: Results) -> str:
-    return "\n\n".join([
+    return terminal(
+        results,
         plain_table(_against(results)),
         plain_table(_operations(results)).replace("`", ""),
         plain_table(_parts(results)),
-        "\n".join(claim_lines(results)),
-        f"{machine_line(results['machine'])}\n{busy_note(results['machine'])}",
-    ])  # fmt: skip
+    )
 
 
 def headline(results: Results) -> str:
@@ -107,50 +97,23 @@ def headline(results: Results) -> str:
 
 
 def page(results: Results) -> str:
-    return f"""# What a branch costs
-
-![Time to the first answered query by database size](branch.svg)
-
-Made by `bench/branch.py` from
-[bench/results/branch.json](../../bench/results/branch.json), which holds every sample; do not edit
-it by hand. Figures depend on the machine, ratios much less.
-{busy_note(results["machine"])}
-
-{markdown_table(_against(results))}
-
-{bullets(claim_lines(results))}
-
-## cowdb by itself
-
-{markdown_table(_operations(results))}
-
-{markdown_table(_parts(results))}
-
-## How it was measured
-
-{_how(results)}
-
-{markdown_table([_database(item) for item in results["databases"]])}
-
-## The machine
-
-{machine_table(results)}
-
-## Run it
-
-    pip install -e '.[test,bench]'
-    sudo .venv/bin/python -m bench branch             # about ten minutes, 25 GB of disk
-    sudo .venv/bin/python -m bench branch --sizes 100MB,500MB --creations 10
-    .venv/bin/python -m bench branch --report-only    # this page again, from the JSON
-
-Everything that it makes lies in a loop file under /var/tmp and is removed at the end, also after
-Ctrl-C. The exit status is 3 when a claim does not hold.
-"""
+    return framed(
+        results,
+        title="What a branch costs",
+        picture="Time to the first answered query by database size",
+        told=[markdown_table(_against(results))],
+        more={"cowdb by itself": [markdown_table(_operations(results)),
+                                  markdown_table(_parts(results))]},
+        how=_how(results),
+        measured_on=markdown_table([_database(item) for item in results["databases"]]),
+        run=[("branch", "about ten minutes, 25 GB of disk"),
+             ("branch --sizes 100MB,500MB --creations 10", "")],
+    )  # fmt: skip
 
 
-def _how(results: Results) -> str:
+def _how(results: Results) -> list[str]:
     parameters, conditions = results["parameters"], results["conditions"]
-    return bullets([
+    return [
         "One run, one filesystem for everybody; pgbench's tables, loaded once into a managed "
         "source of cowdb's. The peers work on a copy of that source's data directory.",
         "Each time ends when a fresh connection has had the right answer to "
@@ -169,7 +132,7 @@ def _how(results: Results) -> str:
         "not copied, readiness is looked for every 2 ms, connections go over a Unix socket without "
         "a password (cowdb's over TCP with one).",
         f"Page cache: {conditions['page_cache']}.",
-    ])  # fmt: skip
+    ]  # fmt: skip
 
 
 def _database(facts: dict[str, Any]) -> dict[str, Any]:
@@ -195,17 +158,13 @@ def draw(results: Results) -> Figure | None:
     )  # fmt: skip
     _draw_sizes(left, results)
     _draw_operations(right, results)
-    made.text(0.012, 0.018, machine_line(results["machine"]), fontsize=8.5, color="#57606a")
-    made.subplots_adjust(left=0.066, right=0.985, top=0.815, bottom=0.155, wspace=0.66)
-    return made
+    return chart.finish(made, results, wspace=0.66)
 
 
 def _draw_sizes(ax: Axes, results: Results) -> None:
-    from math import log10
-
     sizes = [item["database_bytes"] / 1e6 for item in results["databases"]]
     labels = _labels(results)
-    ratio = {(row["database"], row["method"]): row["ratio"] for row in results["ratios"]}
+    ratio = ratios_of(results)
     ends: list[tuple[float, str, str]] = []
     for method, color in zip((COWDB, *peers.ALL), (chart.COWDB, *chart.PEERS), strict=True):
         measure = _TO_ANSWER.get(method, "query")
@@ -216,29 +175,17 @@ def _draw_sizes(ax: Axes, results: Results) -> None:
         ours = method == COWDB
         ax.plot(*zip(*points, strict=True), color=color, marker="o", markersize=7 if ours else 5,
                 linewidth=3.2 if ours else 1.8, zorder=5 if ours else 3)  # fmt: skip
-        times = ratio.get((labels[-1], method))
+        times = ratio.get((labels[-1], method, ""))
         name = f"cowdb: {ms_text(points[-1][1])}" if ours else _NAMES[method]
         ends.append((points[-1][1], f"{name}  {times_text(times)}" if times else name, color))
-    ax.set(xscale="log", yscale="log", xlabel="size of the database",
-           ylabel="time to the first answered query")  # fmt: skip
-    low = min(end[0] for end in ends) / 2.2
-    high = max(end[0] for end in ends) * 2.2
-    ax.set_ylim(low, high)
-    ticks = [tick for tick in (10, 30, 100, 300, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5) if low < tick < high]
-    ax.set_yticks(ticks, [ms_text(tick).replace(".0 s", " s") for tick in ticks])
+    ax.set(xscale="log", xlabel="size of the database", ylabel="time to the first answered query")
     ax.set_xticks(sizes, labels)
-    ax.minorticks_off()
-    gap = (log10(high) - log10(low)) * 0.058
-    places = chart.apart([log10(end[0]) for end in ends], gap)
-    for (_, text, color), place in zip(ends, places, strict=True):
-        ax.annotate(text, (1.0, 10**place), xycoords=("axes fraction", "data"), xytext=(4, 0),
-                    textcoords="offset points", va="center", color=color, fontsize=10,
-                    fontweight="bold" if text.startswith(COWDB) else "normal",
-                    annotation_clip=False)  # fmt: skip
+    chart.times(ax, min(end[0] for end in ends) / 2.2, max(end[0] for end in ends) * 2.2)
+    chart.name_ends(ax, ends)
 
 
 def _draw_operations(ax: Axes, results: Results) -> None:
-    labels, shades = _labels(results), ("#8fd0b3", "#2f9e6e", "#0b5d3b", "#06351f")
+    labels, shades = _labels(results), chart.SHADES
     width = 0.78 / len(labels)
     top = 0.0
     for index, label in enumerate(labels):
@@ -248,12 +195,12 @@ def _draw_operations(ax: Axes, results: Results) -> None:
         reach = [item.p95 - item.median if item else 0.0 for item in found]
         ax.bar(places, heights, width * 0.92, color=shades[index % len(shades)], label=label,
                yerr=[[0.0] * len(reach), reach],
-               error_kw={"ecolor": chart.INK, "elinewidth": 0.9, "capsize": 2})  # fmt: skip
+               error_kw=chart.REACH)  # fmt: skip
         top = max(top, *(height + more for height, more in zip(heights, reach, strict=True)))
     top = max(top, BAR_MS)
-    ax.axhline(BAR_MS, color="#b42318", linewidth=1, linestyle=(0, (5, 3)))
+    chart.dashed(ax, BAR_MS)
     ax.text(len(_SHORT) - 0.5, top * 1.1, "dashed: 150 ms, the bar for\ncreate in the agent",
-            color="#b42318", fontsize=8.5, ha="right", va="top")  # fmt: skip
+            color=chart.BAR, fontsize=8.5, ha="right", va="top")  # fmt: skip
     ax.set_ylim(0, top * 1.12)
     ax.set_xticks(range(len(_SHORT)), list(_SHORT.values()), fontsize=9)
     ax.set_ylabel("cowdb's operations, ms (line: to p95)")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 
+from bench import options
 from bench.scenarios.diff import measure
 from bench.scenarios.diff.measure import run
 from bench.scenarios.diff.story import draw, headline, page, table
@@ -24,14 +25,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         default=(10, 1000, 100_000, 10**6), metavar="LIST",
                         help="changed rows, where a table has ten times as many; default "
                         "10,1000,100k,1M")  # fmt: skip
-    parser.add_argument("--repeats", type=int, default=7, metavar="N",
-                        help="of cowdb for each (default 7)")  # fmt: skip
-    parser.add_argument("--peer-repeats", type=int, default=2, metavar="N",
-                        help="of each peer, as far as the budget goes (default 2)")  # fmt: skip
-    parser.add_argument("--peer-budget", type=float, default=120.0, metavar="SECONDS",
-                        help="no further repeat of a peer after so long (default 120)")  # fmt: skip
+    options.amount(parser, "--repeats", 7, "of cowdb for each")
+    options.amount(parser, "--peer-repeats", 2, "of each peer, as far as the budget goes")
+    options.amount(parser, "--peer-budget", 120.0, "no further repeat of a peer after so long",
+                   "SECONDS")  # fmt: skip
     parser.add_argument("--peers-up-to", type=measure.amount, default=10**7, metavar="ROWS",
                         help="no peers for larger tables (default 10M)")  # fmt: skip
-    parser.add_argument("--fresh", action="store_true",
-                        help="begin anew: do not go on where a run was interrupted")  # fmt: skip
-    parser.add_argument("--pg-version", metavar="MAJOR", help="default: the newest installed")
+    options.fresh(parser)
+    options.version(parser)

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,10 +23,10 @@ from typing import Any
 
 import psycopg
 
-from bench import machine
+from bench import command, machine
 from bench.host import bench_host, settle_disk
 from bench.kept import Kept
-from bench.record import FORMAT, Claim, Record, Results, Series, claim, summary, values
+from bench.record import Claim, Record, Results, Series, claim, measured, values
 from bench.scenarios import Say
 from bench.scenarios.diff import peers
 from bench.stats import median, ratio_of_medians
@@ -43,6 +41,7 @@ BAR_ROWS = 10**7
 _LEAST, _LONG = 2, 60.0  # repeats of cowdb where they take long, and seconds that are long
 _UNITS = {"": 1, "k": 1000, "M": 10**6}
 _SPREAD = 2654435761  # a prime: multiples of it, modulo the number of rows, are all over the table
+_NAMES = ("rows", "changes", "repeats", "peer_repeats", "peers_up_to", "pg_version")
 LOAD = (
     "create table items (id bigint not null, customer int not null, name text not null,"
     " price numeric(10,2), placed timestamp not null, paid boolean not null, note text)",
@@ -126,12 +125,7 @@ def run(options: argparse.Namespace, say: Say) -> Results:
         options.rows, options.changes = (20_000,), (10, AT)
         options.repeats = options.peer_repeats = 1
     described = machine.describe()
-    names = ("rows", "changes", "repeats", "peer_repeats", "peers_up_to", "pg_version")
-    chosen = json.loads(json.dumps({name: getattr(options, name) for name in names}))
-    name = "diff-unfinished-quick.json" if options.quick else "diff-unfinished.json"
-    kept = Kept.found(options.results / name, chosen, fresh=options.fresh or options.quick)
-    if kept.done:
-        say(f"going on where a run was interrupted: {len(kept.done)} parts are done")
+    kept = Kept.resumed(options, _NAMES, say)
     bench = Bench(options, kept, say)
     for rows in options.rows:
         parts = [cell.label for cell in cells_of(rows, options.changes)]
@@ -228,11 +222,8 @@ def _diff(
     more: dict[str, str] | None = None,
 ) -> None:  # fmt: skip
     """`cowdb diff A B --rows --json` from its start to its end, and its own account of that."""
-    program = Path(sys.executable).with_name("cowdb")
-    words: list[str | Path] = [program] if program.exists() else [sys.executable, "-m", "cowdb"]
-    environment = {**os.environ, **host.environment, **(more or {})}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or each run would compile cowdb anew
-    done = peers.timed([*words, "diff", *sides, "--rows", "--json"], environment)
+    words = command.cowdb("diff", *sides, "--rows", "--json")
+    done = peers.timed(words, {**command.environment(host), **(more or {})})
     if done.status != 3:
         raise RuntimeError(f"cowdb diff ended with {done.status}: {done.error[-500:]}")
     report = json.loads(done.out)
@@ -311,24 +302,22 @@ def _repeat(bench: Bench, cell: Cell, method: str, once: Callable[[], float]) ->
 def _results(options: argparse.Namespace, kept: Kept, described: dict[str, Any]) -> Results:
     samples = kept.record.series()
     cells = [cell for rows in options.rows for cell in cells_of(rows, options.changes)]
-    return {
-        "format": FORMAT,
-        "scenario": "diff",
-        "quick": options.quick,
-        "machine": described,
-        "parameters": {**kept.options, "load": list(LOAD)},
-        "conditions": {
+    return measured(
+        "diff",
+        quick=options.quick,
+        machine=described,
+        parameters={**kept.options, "load": list(LOAD)},
+        conditions={
             **{name: value for name, value in kept.conditions.items() if name != "machine"},
             "reladiff": peers.VERSION, "reladiff_threads": peers.THREADS,
             "except_settings": peers.EXCEPT_SETTINGS,
             "page_cache": "warm for all",
         },
-        "databases": [kept.cells[cell.label] for cell in cells],
-        "samples": samples,
-        "summary": summary(samples),
-        "ratios": ratios(samples, cells),
-        "claims": claims(samples, cells, kept.cells),
-    }  # fmt: skip
+        databases=[kept.cells[cell.label] for cell in cells],
+        samples=samples,
+        ratios=ratios(samples, cells),
+        claims=claims(samples, cells, kept.cells),
+    )  # fmt: skip
 
 
 def _values(samples: list[Series], cell: Cell, method: str) -> list[float]:

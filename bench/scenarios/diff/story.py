@@ -5,18 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench import chart
-from bench.record import Results, look_up
-from bench.report import (
-    bullets,
-    busy_note,
-    claim_lines,
-    machine_line,
-    machine_table,
-    markdown_table,
-    ms_text,
-    plain_table,
-    times_text,
-)
+from bench.page import page as framed
+from bench.page import terminal
+from bench.record import Results, look_up, ratios_of
+from bench.report import markdown_table, ms_text, plain_table, times_text
 from bench.scenarios.diff import peers
 from bench.scenarios.diff.measure import AT, BAR_MS, COWDB, FULL, shown
 
@@ -29,13 +21,13 @@ METHODS = (COWDB, FULL, *peers.ALL)
 
 def _compared(results: Results) -> list[dict[str, Any]]:
     """Every way by sizes, with AT changes: median of the whole command, and times cowdb's."""
-    ratio = {(row["database"], row["method"]): row["ratio"] for row in results["ratios"]}
+    ratio = ratios_of(results)
     rows = []
     for method in METHODS:
         row: dict[str, Any] = {f"{AT:,} scattered changes": method}
         for item in _scattered(results, AT):
             found = look_up(results, item["label"], method, "command")
-            times = ratio.get((item["label"], method))
+            times = ratio.get((item["label"], method, ""))
             row[f"{shown(item['rows'])} rows"] = ms_text(found.median) if found else "-"
             row[f"{shown(item['rows'])} / cowdb"] = (
                 times_text(times) if times else "1" if found else "-"
@@ -66,12 +58,7 @@ def _cells(results: Results) -> list[dict[str, Any]]:
 
 
 def table(results: Results) -> str:
-    return "\n\n".join([
-        plain_table(_compared(results)),
-        plain_table(_cells(results)),
-        "\n".join(claim_lines(results)),
-        f"{machine_line(results['machine'])}\n{busy_note(results['machine'])}",
-    ])  # fmt: skip
+    return terminal(results, plain_table(_compared(results)), plain_table(_cells(results)))
 
 
 def headline(results: Results) -> str:
@@ -79,53 +66,31 @@ def headline(results: Results) -> str:
 
 
 def page(results: Results) -> str:
-    return f"""# What a row diff costs
-
-![Time to find the rows that differ, by rows in the table and by rows changed](diff.svg)
-
-Made by `bench/diff.py` from [bench/results/diff.json](../../bench/results/diff.json), which holds
-every sample; do not edit it by hand. Figures depend on the machine, ratios much less.
-{busy_note(results["machine"])}
-
-{markdown_table(_compared(results))}
-
-{bullets(claim_lines(results))}
-
-## cowdb by itself
-
-{markdown_table(_cells(results))}
-
-`first` is the first comparison after the change, whose pages it has to wait for; `p95` and `median`
-are of those that follow.
-
-## How it was measured
-
-{_how(results)}
-
-## The machine
-
-{machine_table(results)}
-
-## Run it
-
-    pip install -e '.[test,bench]'
-    sudo .venv/bin/python -m bench diff                        # 1 and 10 million rows
-    sudo .venv/bin/python -m bench diff --rows 1M,10M,100M     # 45 GB of disk
-    .venv/bin/python -m bench diff --report-only               # this page again, from the JSON
-
-An interrupted run goes on where it was (`--fresh` begins anew). All that it makes lies in a loop
-file under /var/tmp and is removed at the end, also after Ctrl-C; reladiff stays in ~/.cache. The
-exit status is 3 when a claim does not hold.
-"""
+    return framed(
+        results,
+        title="What a row diff costs",
+        picture="Time to find the rows that differ, by rows in the table and by rows changed",
+        told=[markdown_table(_compared(results))],
+        more={"cowdb by itself": [
+            markdown_table(_cells(results)),
+            "`first` is the first comparison after the change, whose pages it has to wait for; "
+            "`p95` and `median`\nare of those that follow.",
+        ]},
+        how=_how(results),
+        run=[("diff", "1 and 10 million rows"),
+             ("diff --rows 1M,10M,100M", "45 GB of disk")],
+        resumes=True,
+        stays="; reladiff stays in ~/.cache",
+    )  # fmt: skip
 
 
-def _how(results: Results) -> str:
+def _how(results: Results) -> list[str]:
     conditions, parameters = results["conditions"], results["parameters"]
     split = conditions.get("reladiff_split")
     tried = ", ".join(f"{one} and {two} in {ms / 1000:.1f} s"
                       for one, two, ms in conditions.get("reladiff_tried_ms", []))  # fmt: skip
     size = max(results["databases"], key=lambda item: item["rows"])
-    return bullets([
+    return [
         "One table of seven columns (bigint key, int, text, numeric, timestamp, boolean, text that "
         f"is null in a fifth of the rows), {size['table_bytes'] / size['rows']:.0f} bytes a row, "
         "vacuumed with freeze; two branches of its snapshot, one of which updates a column of some "
@@ -148,7 +113,7 @@ def _how(results: Results) -> str:
         + _missed(conditions.get("reladiff_missed", [])) + ".",
         f"Peers: up to {parameters['peer_repeats']} repeats. Page cache: "
         f"{conditions['page_cache']}.",
-    ])  # fmt: skip
+    ]  # fmt: skip
 
 
 def _missed(runs: list[list[Any]]) -> str:
@@ -170,15 +135,11 @@ def draw(results: Results) -> Figure | None:
     )  # fmt: skip
     _draw_sizes(left, results)
     _draw_changes(right, results)
-    made.text(0.012, 0.018, machine_line(results["machine"]), fontsize=8.5, color="#57606a")
-    made.subplots_adjust(left=0.066, right=0.985, top=0.815, bottom=0.155, wspace=0.98)
-    return made
+    return chart.finish(made, results, wspace=0.98)
 
 
 def _draw_sizes(ax: Axes, results: Results) -> None:
-    from math import log10
-
-    ratio = {(row["database"], row["method"]): row["ratio"] for row in results["ratios"]}
+    ratio = ratios_of(results)
     items = _scattered(results, AT)
     ends: list[tuple[float, str, str]] = []
     for method, color in zip(METHODS, (chart.COWDB, *chart.PEERS), strict=False):
@@ -192,25 +153,19 @@ def _draw_sizes(ax: Axes, results: Results) -> None:
         ours = method == COWDB
         ax.plot(*zip(*points, strict=True), color=color, marker="o", markersize=7 if ours else 5,
                 linewidth=3.2 if ours else 1.8, zorder=5 if ours else 3)  # fmt: skip
-        times = ratio.get((last, method))
+        times = ratio.get((last, method, ""))
         name = f"{method}: {ms_text(points[-1][1])}"
         ends.append((points[-1][1], f"{name}  {times_text(times)}" if times else name, color))
-    ax.set(xscale="log", yscale="log", xlabel="rows in the table", ylabel="time")
-    low, high = min(end[0] for end in ends) / 2.2, max(end[0] for end in ends) * 2.2
-    _scales(ax, [item["rows"] for item in items], low, high)
-    places = chart.apart([log10(end[0]) for end in ends], (log10(high) - log10(low)) * 0.058)
-    for (_, text, color), place in zip(ends, places, strict=True):
-        ax.annotate(text, (1.0, 10**place), xycoords=("axes fraction", "data"), xytext=(6, 0),
-                    textcoords="offset points", va="center", color=color, fontsize=10,
-                    fontweight="bold" if color == chart.COWDB else "normal",
-                    annotation_clip=False)  # fmt: skip
+    ax.set(xscale="log", xlabel="rows in the table", ylabel="time")
+    _scales(ax, [item["rows"] for item in items], min(end[0] for end in ends) / 2.2,
+            max(end[0] for end in ends) * 2.2)  # fmt: skip
+    chart.name_ends(ax, ends)
 
 
 def _draw_changes(ax: Axes, results: Results) -> None:
     sizes = sorted({item["rows"] for item in results["databases"]})
-    shades = ("#8fd0b3", "#2f9e6e", "#0b5d3b", "#06351f")
     heights = [BAR_MS]
-    for rows, color in zip(sizes, shades, strict=False):
+    for rows, color in zip(sizes, chart.SHADES, strict=False):
         for together in (False, True):
             points = []
             for item in results["databases"]:
@@ -222,16 +177,13 @@ def _draw_changes(ax: Axes, results: Results) -> None:
                 label = f"{shown(rows)} rows" + (", side by side" if together else "")
                 ax.plot(*zip(*sorted(points), strict=True), color=color, linewidth=2.4,
                         marker="s" if together else "o", label=label)  # fmt: skip
-    ax.axhline(BAR_MS, color="#b42318", linewidth=1, linestyle=(0, (5, 3)))
-    ax.set(xscale="log", yscale="log", xlabel="rows changed", ylabel="cowdb, whole command")
+    chart.dashed(ax, BAR_MS)
+    ax.set(xscale="log", xlabel="rows changed", ylabel="cowdb, whole command")
     _scales(ax, sorted({item["changes"] for item in results["databases"]}), min(heights) / 2,
             max(heights) * 2)  # fmt: skip
     ax.legend(frameon=False, fontsize=9, loc="upper left")
 
 
 def _scales(ax: Axes, places: list[int], low: float, high: float) -> None:
-    ax.set_ylim(low, high)
-    ticks = [tick for tick in (100, 300, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5, 1e6) if low < tick < high]
-    ax.set_yticks(ticks, [ms_text(tick).replace(".0 s", " s") for tick in ticks])
     ax.set_xticks(places, [shown(place) for place in places])
-    ax.minorticks_off()
+    chart.times(ax, low, high)

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import argparse
 
+from bench import options
 from bench.scenarios.operations.measure import run
 from bench.scenarios.operations.story import draw, headline, page, table
-from bench.sizes import parse_sizes
-from bench.ways import PEERS
 
 HELP = "create, connect, read, update and alter at the n-th branch of trees, and 100 branches deep"
 PARTS: tuple[str, ...] = ()
@@ -19,35 +18,12 @@ __all__ = ["HELP", "PARTS", "add_options", "draw", "headline", "page", "run", "t
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--sizes",
-        type=parse_sizes,
-        default=("20MB", "1GB"),
-        metavar="LIST",
-        help="of the databases; default 20MB,1GB",
-    )
-    parser.add_argument(
-        "--branches", type=int, default=40, metavar="N", help="of each tree (default 40)"
-    )
-    parser.add_argument(
-        "--threads", type=int, nargs="*", default=[1, 4], metavar="N", help="default 1 4"
-    )
-    parser.add_argument(
-        "--deep", type=int, default=100, metavar="N", help="levels of the deep one (default 100)"
-    )
-    parser.add_argument(
-        "--peers", nargs="*", default=list(PEERS), choices=PEERS, help="default all"
-    )
-    parser.add_argument(
-        "--peer-budget",
-        type=float,
-        default=3.0,
-        metavar="SECONDS",
-        help="of a peer for one tree (default 3)",
-    )
-    parser.add_argument(
-        "--fresh",
-        action="store_true",
-        help="begin anew: do not go on where a run was interrupted",
-    )
-    parser.add_argument("--pg-version", metavar="MAJOR", help="default: the newest installed")
+    options.sizes(parser, ("20MB", "1GB"))
+    options.amount(parser, "--branches", 40, "of each tree")
+    parser.add_argument("--threads", type=int, nargs="*", default=[1, 4], metavar="N",
+                        help="default 1 4")  # fmt: skip
+    options.amount(parser, "--deep", 100, "levels of the deep one")
+    options.peers(parser)
+    options.amount(parser, "--peer-budget", 3.0, "of a peer for one tree", "SECONDS")
+    options.fresh(parser)
+    options.version(parser)

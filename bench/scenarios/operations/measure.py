@@ -12,7 +12,6 @@ branches as one thread does alone.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import random
 import threading
@@ -25,7 +24,7 @@ from typing import Any
 from bench import crew, ground, machine, shop
 from bench.clock import since
 from bench.kept import Kept
-from bench.record import FORMAT, Claim, Record, Results, Series, claim, summary, values
+from bench.record import Claim, Record, Results, Series, claim, measured, values
 from bench.scenarios import Say
 from bench.shop import Session, WrongError, note_step, require_trail
 from bench.sizes import bytes_of
@@ -79,11 +78,7 @@ def run(options: argparse.Namespace, say: Say) -> Results:
         options.sizes, options.branches, options.deep = ("10MB",), 4, 3
         options.threads, options.peer_budget = [1, 2], 3.0
     described = machine.describe()
-    chosen = json.loads(json.dumps({name: getattr(options, name) for name in _NAMES}))
-    name = f"operations-unfinished{'-quick' if options.quick else ''}.json"
-    kept = Kept.found(options.results / name, chosen, fresh=options.fresh)
-    if kept.done:
-        say(f"going on where a run was interrupted: {len(kept.done)} parts are done")
+    kept = Kept.resumed(options, _NAMES, say)
     for size in options.sizes:
         if not {cell for cell, *_ in _cells(options, size)} <= kept.done:
             _measure_size(options, kept, size, say)
@@ -264,25 +259,23 @@ def _results(options: argparse.Namespace, kept: Kept, described: dict[str, Any])
         {**kept.cells[size], "runs": [kept.cells[name] for name, *_ in _cells(options, size)]}
         for size in options.sizes
     ]  # fmt: skip
-    return {
-        "format": FORMAT,
-        "scenario": "operations",
-        "quick": options.quick,
-        "machine": described,
-        "parameters": {
+    return measured(
+        "operations",
+        quick=options.quick,
+        machine=described,
+        parameters={
             **kept.options, "range_rows": RANGE, "updated_rows": UPDATED,
             "changes_a_level": DEEP_CHANGES, "deep_reads": _ROUNDS * _READS,
         },
-        "conditions": {
+        conditions={
             "server_settings": ground.SERVER_SETTINGS, "copy_settings": ground.COPY_SETTINGS,
             "branch_settings": ground.branch_settings(), "page_cache": "warm for all",
         },
-        "databases": databases,
-        "samples": samples,
-        "summary": summary(samples),
-        "ratios": ratios(samples),
-        "claims": claims(databases, samples),
-    }  # fmt: skip
+        databases=databases,
+        samples=samples,
+        ratios=ratios(samples),
+        claims=claims(databases, samples),
+    )  # fmt: skip
 
 
 def ratios(samples: list[Series]) -> list[dict[str, Any]]:

@@ -5,19 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench import chart
-from bench.record import Results, look_up, values
-from bench.report import (
-    bullets,
-    busy_note,
-    claim_lines,
-    machine_line,
-    machine_table,
-    markdown_table,
-    ms_text,
-    plain_table,
-    settings_text,
-    times_text,
-)
+from bench.page import page as framed
+from bench.page import terminal
+from bench.record import Results, look_up, ratios_of, values
+from bench.report import markdown_table, ms_text, plain_table, settings_text, times_text
 from bench.scenarios.operations.measure import OPERATIONS, PARENTS, SPINE
 from bench.stats import growth, medians_along
 from bench.ways import ALL as METHODS
@@ -41,8 +32,7 @@ def _labels(results: Results) -> list[str]:
 
 def _creations(results: Results) -> list[dict[str, Any]]:
     """Trees by ways: the median time of a branch, and times cowdb's."""
-    ratio = {(row["database"], row["measure"], row["method"]): row["ratio"]
-             for row in results["ratios"]}  # fmt: skip
+    ratio = ratios_of(results)
     rows = []
     for label in _labels(results):
         for shape, threads in _trees(results):
@@ -50,7 +40,7 @@ def _creations(results: Results) -> list[dict[str, Any]]:
             row = {"make a branch, median": f"{shape}, {label}", "threads": threads}
             for method in METHODS:
                 found = look_up(results, label, method, measure)
-                times = ratio.get((label, measure, method))
+                times = ratio.get((label, method, measure))
                 row[TITLES[method]] = (ms_text(found.median) if found else "-") + (
                     f", {times_text(times)}" if times else ""
                 )
@@ -105,13 +95,12 @@ def _ends(results: Results, label: str, method: str, again: str) -> str:
 
 
 def table(results: Results) -> str:
-    return "\n\n".join([
+    return terminal(
+        results,
         plain_table(_creations(results)),
         plain_table(_operations(results, COWDB)),
         plain_table(_deep(results)),
-        "\n".join(claim_lines(results)),
-        f"{machine_line(results['machine'])}\n{busy_note(results['machine'])}",
-    ])  # fmt: skip
+    )
 
 
 def headline(results: Results) -> str:
@@ -119,57 +108,28 @@ def headline(results: Results) -> str:
 
 
 def page(results: Results) -> str:
-    return f"""# What single operations cost along trees of branches
-
-![Time to make the n-th branch of a spine, and point reads at its end](operations.svg)
-
-Made by `python -m bench operations` from
-[bench/results/operations.json](../../bench/results/operations.json), which holds every sample; do
-not edit it by hand. Figures depend on the machine, ratios much less.
-{busy_note(results["machine"])}
-
-{markdown_table(_creations(results))}
-
-`N x`: how many times as long as cowdb.
-
-{bullets(claim_lines(results))}
-
-## Deep
-
-{markdown_table(_deep(results))}
-
-## cowdb's operations
-
-{markdown_table(_operations(results, COWDB))}
-
-## The same by the clone of PostgreSQL 18
-
-{markdown_table(_operations(results, CLONE))}
-
-## How it was measured
-
-{_how(results)}
-
-## The machine
-
-{machine_table(results)}
-
-## Run it
-
-    pip install -e '.[test,bench]'
-    sudo .venv/bin/python -m bench operations               # about four minutes
-    sudo .venv/bin/python -m bench operations --sizes 20MB,3GB --branches 100
-    .venv/bin/python -m bench operations --report-only      # this page again, from the JSON
-
-An interrupted run goes on where it was (`--fresh` begins anew). All that it makes lies in a loop
-file under /var/tmp and is removed at the end, also after Ctrl-C. The exit status is 3 when a claim
-does not hold.
-"""
+    return framed(
+        results,
+        title="What single operations cost along trees of branches",
+        picture="Time to make the n-th branch of a spine, and point reads at its end",
+        told=[markdown_table(_creations(results)), "`N x`: how many times as long as cowdb."],
+        more={
+            "Deep": [markdown_table(_deep(results))],
+            "cowdb's operations": [markdown_table(_operations(results, COWDB))],
+            "The same by the clone of PostgreSQL 18": [
+                markdown_table(_operations(results, CLONE))
+            ],
+        },
+        how=_how(results),
+        run=[("operations", "about four minutes"),
+             ("operations --sizes 20MB,3GB --branches 100", "")],
+        resumes=True,
+    )  # fmt: skip
 
 
-def _how(results: Results) -> str:
+def _how(results: Results) -> list[str]:
     parameters, conditions = results["parameters"], results["conditions"]
-    return bullets([
+    return [
         "The operations of BranchBench (arXiv 2604.17180) on tables of our own. spine: each branch "
         "of the one before; bushy: each branch has three children; fan-out: each of the root. A "
         "parent other than the root is running, and for cowdb a snapshot of it is taken each time.",
@@ -190,7 +150,7 @@ def _how(results: Results) -> str:
         f"{settings_text(conditions['copy_settings'])}; a branch's: "
         f"{settings_text(conditions['branch_settings'])}.",
         f"Page cache: {conditions['page_cache']}.",
-    ])  # fmt: skip
+    ]  # fmt: skip
 
 
 def draw(results: Results) -> Figure | None:
@@ -204,9 +164,7 @@ def draw(results: Results) -> Figure | None:
     )  # fmt: skip
     _draw_spine(left, results)
     _draw_deep(right, results)
-    made.text(0.012, 0.018, machine_line(results["machine"]), fontsize=8.5, color="#57606a")
-    made.subplots_adjust(left=0.06, right=0.985, top=0.815, bottom=0.15, wspace=0.18)
-    return made
+    return chart.finish(made, results, left=0.06, bottom=0.15, wspace=0.18)
 
 
 def _draw_spine(ax: Axes, results: Results) -> None:
@@ -220,12 +178,7 @@ def _draw_spine(ax: Axes, results: Results) -> None:
                         marker="o", markersize=4, linewidth=2.8 if method == COWDB else 1.8,
                         label=f"{TITLES[method]}, {label}")  # fmt: skip
                 heights += [point[1] for point in points]
-    ax.set_yscale("log")
-    low, high = min(heights) / 2, max(heights) * 6
-    ax.set_ylim(low, high)
-    ticks = [tick for tick in (10, 30, 100, 300, 1e3, 3e3, 1e4, 3e4) if low < tick < high]
-    ax.set_yticks(ticks, [ms_text(tick).replace(".0 ", " ") for tick in ticks])
-    ax.minorticks_off()
+    chart.times(ax, min(heights) / 2, max(heights) * 6)
     ax.set(xlabel="branches made before", ylabel="time to make one")
     ax.legend(frameon=False, fontsize=8.5, loc="upper left", ncols=2, handlelength=3.4)
 
@@ -242,7 +195,7 @@ def _draw_deep(ax: Axes, results: Results) -> None:
             height = found.median * 1000
             ax.bar(place + offset, height, 0.37, color=_COLORS[method], alpha=shade,
                    yerr=[[0.0], [(found.p95 - found.median) * 1000]],
-                   error_kw={"ecolor": chart.INK, "elinewidth": 0.9, "capsize": 2})  # fmt: skip
+                   error_kw=chart.REACH)  # fmt: skip
             top = max(top, height)
             ax.annotate(f"{height:.0f}", (place + offset, 0), xytext=(0, 4), ha="center",
                         textcoords="offset points", fontsize=9, color="white")  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 
+from bench import options
 from bench.scenarios.sleep.measure import run
 from bench.scenarios.sleep.story import draw, headline, page, table
 
@@ -17,11 +18,7 @@ __all__ = ["HELP", "PARTS", "add_options", "draw", "headline", "page", "run", "t
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--wakes", type=int, default=30, metavar="N",
-                        help="of a branch that has fallen asleep (default 30)")  # fmt: skip
-    parser.add_argument("--sleepers", type=int, default=150, metavar="N",
-                        help="branches that sleep at once (default 150)")  # fmt: skip
-    parser.add_argument("--seconds", type=int, default=5, metavar="N",
-                        help="of pgbench, each time (default 5)")  # fmt: skip
-    parser.add_argument("--rounds", type=int, default=3, metavar="N",
-                        help="of that, the ways in turn (default 3)")  # fmt: skip
+    options.amount(parser, "--wakes", 30, "of a branch that has fallen asleep")
+    options.amount(parser, "--sleepers", 150, "branches that sleep at once")
+    options.amount(parser, "--seconds", 5, "of pgbench, each time")
+    options.amount(parser, "--rounds", 3, "of that, the ways in turn")

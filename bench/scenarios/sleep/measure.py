@@ -18,13 +18,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from bench import machine
+from bench import machine, memory
 from bench.host import bench_host
-from bench.record import FORMAT, Claim, Record, Results, summary
+from bench.record import Claim, Record, Results, measured
 from bench.scenarios import Say
 from bench.stats import median, ratio_of_medians
 from cowdb.controller import programs
@@ -64,9 +63,9 @@ def run(options: argparse.Namespace, say: Say) -> Results:
         _connects(bench, awake)
         client.branches.remove("awake")
         answered = _wakes(bench)
-        memory = _memory(bench)
+        found = _memory(bench)
     described["load_average_at_end"] = machine.load()
-    return _results(bench, described, memory, answered)
+    return _results(bench, described, found, answered)
 
 
 def _load(bench: Bench) -> str:
@@ -194,19 +193,18 @@ def _until_asleep(bench: Bench, number: int) -> None:
 
 def _memory(bench: Bench) -> dict[str, Any]:
     """What the host loses to branches that sleep, and to some that do not, in bytes each.
-    MemAvailable, so that page cache counts as free; others on the machine count, too, hence
-    several rounds."""
+    Several rounds, since what others on the machine do can be told apart only in part."""
     number, few = bench.options.sleepers, min(bench.options.sleepers, 20)
     asleep, awake, front = [], [], 0.0
     for _ in range(bench.options.rounds):
-        before = _available()
+        before = memory.alone(bench.host)
         _make(bench, number, 1)
-        asleep.append((before - _available()) / number)
+        asleep.append((before - memory.alone(bench.host)) / number)
         front = _front_bytes(bench)
         _remove(bench, number)
-        before = _available()
+        before = memory.alone(bench.host)
         _make(bench, few, 0)
-        awake.append((before - _available()) / few)
+        awake.append((before - memory.alone(bench.host)) / few)
         _remove(bench, few)
     _make(bench, 1, 1)
     alone = _front_bytes(bench)
@@ -221,15 +219,6 @@ def _memory(bench: Bench) -> dict[str, Any]:
 def _front_bytes(bench: Bench) -> float:
     (front,) = bench.host.fronts()
     return float(front.memory_full_info().pss)
-
-
-def _available() -> float:
-    """The median of some looks, since others take and give."""
-    looks = []
-    for _ in range(11):
-        looks.append(float(psutil.virtual_memory().available))
-        time.sleep(0.1)
-    return median(looks)
 
 
 def _make(bench: Bench, number: int, sleep: int) -> None:
@@ -263,14 +252,14 @@ def _results(
         ratios.append({"database": DATABASE, "measure": measure, "over": "front",
                        "under": "direct", "ratio": round(ratio, 3), "low": round(low, 3),
                        "high": round(high, 3)})  # fmt: skip
-    return {
-        "format": FORMAT, "scenario": "sleep", "quick": bench.options.quick, "machine": described,
-        "parameters": {name: getattr(bench.options, name)
-                       for name in ("wakes", "sleepers", "seconds", "rounds")},
-        "conditions": {"memory": memory, "crowd": CROWD, "crowd_answered": answered},
-        "databases": [{"label": DATABASE, "pgbench_scale": 10}], "samples": samples,
-        "summary": summary(samples), "ratios": ratios, "claims": _claims(by, memory, answered),
-    }  # fmt: skip
+    return measured(
+        "sleep", quick=bench.options.quick, machine=described,
+        parameters={name: getattr(bench.options, name)
+                    for name in ("wakes", "sleepers", "seconds", "rounds")},
+        conditions={"memory": memory, "crowd": CROWD, "crowd_answered": answered},
+        databases=[{"label": DATABASE, "pgbench_scale": 10}], samples=samples,
+        ratios=ratios, claims=_claims(by, memory, answered),
+    )  # fmt: skip
 
 
 def _claims(
@@ -287,5 +276,18 @@ def _claims(
         {"claim": "a sleeping branch costs the host less than a tenth of one that does not",
          "holds": each < memory["awake_bytes_each"] / 10, "value": each,
          "bar": memory["awake_bytes_each"] / 10,
-         "details": f"{each / 1024:.0f} KiB, and {memory['awake_bytes_each'] / 2**20:.1f} MiB"},
+         "details": f"{shown(each)} ({_rounds(memory['asleep_rounds'])}), and "
+         f"{shown(memory['awake_bytes_each'])} ({_rounds(memory['awake_rounds'])})"},
     ]  # fmt: skip
+
+
+def shown(each: float) -> str:
+    """Bytes for one branch; where others' noise is larger, they come out as less than nothing."""
+    if each < 100 * 2**10:
+        return f"{each / 2**10:.0f} KiB" if each > 0 else "nothing that shows"
+    return f"{each / 2**20:.1f} MiB"
+
+
+def _rounds(found: list[float]) -> str:
+    least, most = min(found) / 2**20, max(found) / 2**20
+    return f"rounds of {least:.1f} to {most:.1f} MiB"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 
+from bench import options
 from bench.scenarios.storage.measure import DRIVERS, run
 from bench.scenarios.storage.story import draw, headline, page, table
 
@@ -19,15 +20,9 @@ __all__ = ["HELP", "PARTS", "add_options", "draw", "headline", "page", "run", "t
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--driver", dest="part", choices=PARTS, default="btrfs",
                         help="default btrfs; zfs: in a guest if the kernel lacks it")  # fmt: skip
-    parser.add_argument("--scale", type=int, default=20, metavar="N",
-                        help="of pgbench (default 20, about 300 MB)")  # fmt: skip
-    parser.add_argument("--repeats", type=int, default=30, metavar="N",
-                        help="of snapshot, clone and destroy (default 30)")  # fmt: skip
-    parser.add_argument("--copies", type=int, default=3, metavar="N",
-                        help="repeats of a plain copy with a start (default 3)")  # fmt: skip
-    parser.add_argument("--seconds", type=int, default=6, metavar="N",
-                        help="of each run of pgbench (default 6)")  # fmt: skip
-    parser.add_argument("--started", type=int, default=10, metavar="N",
-                        help="of the 100 clones, for what it writes (default 10)")  # fmt: skip
-    parser.add_argument("--write-every", type=int, default=1, metavar="N",
-                        help="each N-th of the chain is written to (default 1)")  # fmt: skip
+    options.amount(parser, "--scale", 20, "of pgbench; 20 are about 300 MB")
+    options.amount(parser, "--repeats", 30, "of snapshot, clone and destroy")
+    options.amount(parser, "--copies", 3, "repeats of a plain copy with a start")
+    options.amount(parser, "--seconds", 6, "of each run of pgbench")
+    options.amount(parser, "--started", 10, "of the 100 clones, for what it writes")
+    options.amount(parser, "--write-every", 1, "each N-th of the chain is written to")

@@ -26,9 +26,9 @@ from typing import Any
 
 from bench import machine, peers
 from bench.clock import since
-from bench.host import bench_filesystem, folder, settle_disk, warm
+from bench.host import bench_filesystem, btrfs_used, folder, settle_disk, warm
 from bench.peers import Server, Stage, check
-from bench.record import FORMAT, Claim, Record, Results, Series, summary
+from bench.record import Claim, Record, Results, Series, measured
 from bench.scenarios import Say
 from bench.scenarios.storage import guest
 from bench.stats import median, summarise
@@ -204,10 +204,7 @@ def _used(bench: Bench) -> int:
         _said("zpool", "sync", zpool)
         return int(_said("zpool", "list", "-Hp", "-o", "allocated", zpool))
     if bench.driver == "btrfs":
-        shown = _said("btrfs", "filesystem", "df", "--raw", str(bench.mountpoint))
-        kinds = re.findall(r"^(\w+), (\w+): total=\d+, used=(\d+)$", shown, re.MULTILINE)
-        return sum(int(used) * (2 if profile == "DUP" else 1)
-                   for kind, profile, used in kinds if kind != "GlobalReserve")  # fmt: skip
+        return btrfs_used(bench.mountpoint)
     room = os.statvfs(bench.mountpoint)
     return (room.f_blocks - room.f_bfree) * room.f_frsize
 
@@ -341,19 +338,12 @@ def _results(options: argparse.Namespace, bench: Bench, described: dict[str, Any
     facts = {"label": bench.driver, "pgbench_scale": bench.amounts.scale, "emulated": False,
              "write_every": bench.amounts.write_every, "machine": described,
              **bench.facts}  # fmt: skip
-    return {
-        "format": FORMAT,
-        "scenario": "storage",
-        "quick": options.quick,
-        "machine": described,
-        "parameters": {**vars(bench.amounts), "query": _QUERY, "changed_rows": CHANGED_ROWS},
-        "conditions": {"settings": dict(peers.SETTINGS), "tps_settings": dict(TPS_SETTINGS)},
-        "databases": [facts],
-        "samples": samples,
-        "summary": summary(samples),
-        "ratios": ratios(bench.driver, samples),
-        "claims": _claims(bench.driver, samples),
-    }
+    return measured(
+        "storage", quick=options.quick, machine=described, samples=samples, databases=[facts],
+        parameters={**vars(bench.amounts), "query": _QUERY, "changed_rows": CHANGED_ROWS},
+        conditions={"settings": dict(peers.SETTINGS), "tps_settings": dict(TPS_SETTINGS)},
+        ratios=ratios(bench.driver, samples), claims=_claims(bench.driver, samples),
+    )  # fmt: skip
 
 
 def _median(samples: list[Series], method: str, measure: str) -> float:

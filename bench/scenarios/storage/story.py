@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bench import chart
+from bench.page import page as framed
 from bench.record import Results, look_up
 from bench.report import bullets, claim_lines, markdown_table, ms_text, plain_table, settings_text
 from bench.stats import Summary, median
@@ -188,43 +189,26 @@ def headline(results: Results) -> str:
 
 
 def page(results: Results) -> str:
-    return f"""# What each storage driver costs
-
-![Operations as parts of a plain copy, and a chain of branches](storage.svg)
-
-Made by `bench/storage.py` from bench/results/storage-btrfs.json, storage-reflink.json and
-storage-zfs.json, which hold every sample; do not edit it by hand. What the drivers guarantee is in
-[docs/storage.md](../storage.md).
-
-{bullets(_notes(results))}
-
-{markdown_table(_rows(results))}
-
-{bullets(claim_lines(results))}
-
-## How it was measured
-
-{_how(results)}
-
-## The machines
-
-{markdown_table(_machines(results))}
-
-## Run it
-
-    pip install -e '.[test,bench]'
-    sudo .venv/bin/python -m bench storage --driver btrfs      # two minutes; reflink alike
-    sudo .venv/bin/python -m bench storage --driver zfs        # in a guest where ZFS is missing
-    .venv/bin/python -m bench storage --report-only            # this page again, from the JSON
-
-Each run replaces its own column and leaves the others. Everything that it makes lies in a loop
-file under /var/tmp and is removed at the end.
-"""
+    return framed(
+        results,
+        title="What each storage driver costs",
+        picture="Operations as parts of a plain copy, and a chain of branches",
+        opening="Made by `python -m bench storage` from bench/results/storage-btrfs.json, "
+        "storage-reflink.json and\nstorage-zfs.json, which hold every sample; do not edit it by "
+        "hand. What the drivers guarantee is in\n[docs/storage.md](../storage.md).",
+        told=[bullets(_notes(results)), markdown_table(_rows(results))],
+        how=_how(results),
+        machine=("The machines", markdown_table(_machines(results))),
+        run=[("storage --driver btrfs", "two minutes; reflink alike"),
+             ("storage --driver zfs", "in a guest where ZFS is missing")],
+        ending="Each run replaces its own column and leaves the others. Everything that it makes "
+        "lies in a loop file under /var/tmp and is removed at the end.",
+    )  # fmt: skip
 
 
-def _how(results: Results) -> str:
+def _how(results: Results) -> list[str]:
     settings = results["conditions"]
-    return bullets([
+    return [
         "The drivers' own calls, without an agent: one volume with a data directory that initdb "
         "and pgbench made, on a new filesystem of 6 GiB in a sparse file.",
         "A *copy* is `cp -a --reflink=never` of that directory on the same filesystem, a start "
@@ -249,7 +233,7 @@ def _how(results: Results) -> str:
         "server just started; \"first\" after the files were dropped from the page cache (ZFS "
         "keeps its own cache, so there both are warm).",
         f"All other servers run with {settings_text(settings['settings'])}.",
-    ])  # fmt: skip
+    ]  # fmt: skip
 
 
 def _written(facts: Facts) -> str:
@@ -286,9 +270,7 @@ def draw(results: Results) -> Figure | None:
         f"{facts['machine']['load_average_at_start'][0]}"
         for facts in results["databases"]
     )
-    made.text(0.012, 0.018, note, fontsize=8.5, color="#57606a")
-    made.subplots_adjust(left=0.066, right=0.985, top=0.80, bottom=0.17, wspace=0.22)
-    return made
+    return chart.finish(made, note, top=0.80, bottom=0.17, wspace=0.22)
 
 
 def _draw_operations(ax: Axes, results: Results) -> None:
@@ -308,7 +290,7 @@ def _draw_operations(ax: Axes, results: Results) -> None:
     ax.set_ylim(low / 1.5, max(high, 1.5) * 1.2)
     ticks = [tick for tick in (1e-4, 1e-3, 1e-2, 0.1, 1.0) if tick > low / 1.5]
     ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    ax.axhline(1, color=chart.INK, linewidth=1, linestyle=(0, (5, 3)))
+    chart.dashed(ax, 1, chart.INK)
     ax.set_xticks(range(len(short)), list(short.values()))
     ax.set_ylabel("part of a plain copy with a start (dashed: 1)")
     ax.legend(frameon=False, fontsize=9, loc="upper left", ncols=3, bbox_to_anchor=(0, 1.1))
