@@ -118,6 +118,8 @@ class SnapshotRecord:
     :param parts: (where it was, where it is in the volume) of each directory of an attached
         source: the data directory, then pg_wal and the tablespaces when they lie elsewhere.
     :param origin: the volume that it is a snapshot of; empty for an attached source's.
+    :param cloned_from: id of the snapshot that `origin` comes from, where that is not the parent's:
+        the branch that it was taken of was removed (`--promote`).
     :param settled: id of the settled volume, once there is one.
     :param freeze: its rows are frozen there.
     :param removed: the reference that it had until it was removed while branches came from it; such
@@ -145,6 +147,7 @@ class SnapshotRecord:
     system_identifier: str = ""
     parts: tuple[tuple[str, str], ...] = ()
     origin: str = ""
+    cloned_from: str | None = None
     settled: str | None = None
     freeze: bool = False
     removed: str = ""

@@ -20,14 +20,14 @@ from cowdb.agent import cgroups, recover
 from cowdb.agent.api import Api
 from cowdb.agent.audit import Audit
 from cowdb.agent.background import Background
-from cowdb.agent.front.keeper import Keeper as FrontKeeper
+from cowdb.agent.front.client import FrontClient
 from cowdb.agent.host import Host
-from cowdb.agent.keeper import Keeper
 from cowdb.agent.operations import Claims, Operations
 from cowdb.agent.policy import Caller
 from cowdb.agent.pools import Pools
 from cowdb.agent.processes import Children
 from cowdb.agent.reaper import Reaper
+from cowdb.agent.refiller import Refiller
 from cowdb.agent.secrets import KEY_FILE, Keyring
 from cowdb.agent.service import settling
 from cowdb.agent.service.context import Context
@@ -37,7 +37,7 @@ from cowdb.config import Config
 from cowdb.errors import BusyError, NotPermittedError
 
 Kind = Literal["daemon", "in-process"]
-_LOCK_PATIENCE = 60.0  # seconds that a command waits for another root user's command
+_LOCK_PATIENCE = 5.0  # seconds that one waits for another
 
 
 class JsonLines(logging.Formatter):
@@ -65,10 +65,11 @@ def log_to_stderr(level: int) -> None:
 
 
 @contextlib.contextmanager
-def agent(config: Config, kind: Kind) -> Iterator[Api]:
+def agent(config: Config, kind: Kind, patience: float = _LOCK_PATIENCE) -> Iterator[Api]:
     """The whole agent, recovered and at work; everything is closed on the way out, and the
     servers go on.
 
+    :param patience: seconds to wait for another agent to leave this host.
     :raises NotPermittedError: the caller is not root.
     :raises BusyError: another agent has this host.
     """
@@ -78,7 +79,6 @@ def agent(config: Config, kind: Kind) -> Iterator[Api]:
             hint="start it: cowdb agent serve (as root)",
         )
     _directories(config)
-    patience = 5.0 if kind == "daemon" else _LOCK_PATIENCE
     with _only_one(config.state_dir / "agent.lock", patience):
         yield from _running(config, kind)
 
@@ -94,7 +94,7 @@ def _running(config: Config, kind: Kind) -> Iterator[Api]:
         keyring=Keyring(config.state_dir / KEY_FILE),
         children=children,
         user=user,
-        front=FrontKeeper(config, user, children),
+        front=FrontClient(config, user, children),
         groups=cgroups.find(config.cgroup),
     )
     context = Context(
@@ -110,14 +110,14 @@ def _running(config: Config, kind: Kind) -> Iterator[Api]:
     api = Api(context, audit, kind)
     rounds = (api.branches.expire, api.sources.expire_loaders, children.reap)
     reaper = Reaper(rounds, config.reap_interval)
-    keeper = Keeper(api.spares.tidy, api.spares.refill, context.spares_due,
-                    lambda: context.operations.busy)  # fmt: skip
+    refiller = Refiller(api.spares.tidy, api.spares.refill, context.spares_due,
+                        lambda: context.operations.busy)  # fmt: skip
     try:
         recover.recover(context)
         api.spares.tidy()
         if kind == "daemon":
             finishing.start()
-            keeper.start()
+            refiller.start()
             background.start()
             background.put(lambda: settling.all_left(context))
             reaper.start()
@@ -130,7 +130,7 @@ def _running(config: Config, kind: Kind) -> Iterator[Api]:
         api.sleep.stop()
         if kind == "daemon":
             reaper.stop()
-            keeper.stop()
+            refiller.stop()
             background.stop()
             finishing.stop(drain=True)
         children.release()

@@ -9,7 +9,7 @@ from pathlib import Path
 from cowdb.agent.cgroups import Groups
 from cowdb.agent.engines.postgres.controlfile import Control
 from cowdb.agent.engines.postgres.standing import Standing
-from cowdb.agent.front.keeper import Keeper
+from cowdb.agent.front.client import FrontClient
 from cowdb.agent.processes import Children
 from cowdb.agent.secrets import Keyring
 from cowdb.agent.steps import Step
@@ -34,7 +34,7 @@ class Host:
     keyring: Keyring
     children: Children
     user: OsUser
-    front: Keeper
+    front: FrontClient
     groups: Groups = field(default_factory=Groups)
 
     def settings_file(self, snapshot: str) -> Path:
@@ -49,14 +49,17 @@ class Attempt:
 
     :param secrets: such as the password of a `--dsn`; never journaled.
     :param settings: of the server that is being copied; they may hold secrets, too.
+    :param lost_ports: that others have taken from attempts before this one.
     :param standing: of the server whose files are copied, from before that.
     :param resumed: the server that was paused goes on.
+    :param stuck: it failed, and could not be taken back.
     :param passed: is told of each step that was done.
     """
 
     report: Report = lambda what, done, total: None
     secrets: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+    lost_ports: frozenset[int] = frozenset()
     timings: dict[str, float] = field(default_factory=dict)
     process: Process | None = None
     control: Control | None = None
@@ -64,4 +67,9 @@ class Attempt:
     quarantined: list[str] = field(default_factory=list)
     backup: bool = False
     resumed: bool = False
+    stuck: bool = False
     passed: Callable[[Step], None] = lambda step: None
+
+    def again(self, lost_ports: frozenset[int]) -> Attempt:
+        """Another one at the same, which knows nothing yet."""
+        return Attempt(self.report, self.secrets, self.settings, lost_ports)

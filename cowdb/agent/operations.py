@@ -230,6 +230,7 @@ class Operations:
                 log.warning("undo failed", extra={"operation": operation.id, "reason": faults[-1]})
         with self.store.transaction() as tx:
             if faults:
+                attempt.stuck = True
                 journal.mark(tx, operation, "failed", f"{reason}{_NOT_UNDONE}{'; '.join(faults)}")
             else:
                 restore(tx, operation.subject)

@@ -63,11 +63,18 @@ MIGRATIONS: tuple[str, ...] = (
         id text primary key, snapshot text not null references snapshots (id), doc text not null);
     create index spares_of_snapshot on spares (snapshot);
     """,
+    """
+    -- Snapshots whose branch is no more, by what that came from.
+    create index snapshots_cloned_from on snapshots (json_extract(doc, '$.cloned_from'))
+        where json_extract(doc, '$.cloned_from') is not null;
+    """,
 )
 
 EXPIRING = "json_extract(doc, '$.expires_at') is not null"
 """The condition for branches with a time to live, as the index has it."""
 
+CLONED_FROM = "json_extract(doc, '$.cloned_from') = ?"
+"""The condition for snapshots whose origin comes from another one, as the index has it."""
 NAMED = "substr(name, 1, 1) <> '_'"
 """The condition for snapshots that a user has named."""
 

@@ -7,13 +7,17 @@ import contextlib
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from cowdb.config import Config
 from cowdb.controller.client import Client
 from cowdb.controller.transport import NoAgentError, Report, SocketTransport, Transport
-from cowdb.errors import CowdbError
+from cowdb.errors import BusyError, CowdbError
+
+_PATIENCE = 60.0  # seconds that a command waits for another root user's command
+_LOOK = 0.25  # seconds after which it looks whether a daemon listens by now
 
 
 @contextlib.contextmanager
@@ -32,9 +36,10 @@ def connect(config: Config) -> Iterator[Client]:
 
 @contextlib.contextmanager
 def _here(config: Config) -> Iterator[Transport]:
+    """:raises BusyError: another agent has this host."""
     from cowdb.agent.compose import agent
 
-    with agent(config, "in-process") as api:
+    with agent(config, "in-process", _LOOK) as api:
         yield _InProcess(api)
 
 
@@ -48,12 +53,12 @@ class _Either:
         self.chosen: Transport | None = None
 
     def call(self, method: str, path: str, body: dict[str, Any] | None, report: Report) -> Any:  # noqa: ANN401
-        if self.chosen is None:
+        deadline = time.monotonic() + _PATIENCE
+        while self.chosen is None:
             try:
                 answer = self._socket.call(method, path, body, report)
             except NoAgentError:
-                with self._lock:
-                    self.chosen = self.chosen or self._here()
+                self._be_it(last=time.monotonic() > deadline)
             except CowdbError:
                 self.chosen = self.chosen or self._socket
                 raise
@@ -61,6 +66,17 @@ class _Either:
                 self.chosen = self.chosen or self._socket
                 return answer
         return self.chosen.call(method, path, body, report)
+
+    def _be_it(self, *, last: bool) -> None:
+        """Unless another one has this host: that may be a daemon about to listen.
+
+        :raises BusyError: another one has, and this was the last look."""
+        with self._lock:
+            try:
+                self.chosen = self.chosen or self._here()
+            except BusyError:
+                if last:
+                    raise
 
 
 class _InProcess:

@@ -16,11 +16,7 @@ import pytest
 
 from cowdb.agent.processes import identify
 from tests.agenthost import COWDB, AgentHost, agent_host
-from tests.host.usecase import ROWS, background, count, eventually, postmaster, seeded
-
-
-def _names(host: AgentHost) -> set[str]:
-    return {item["name"] for item in host.json("branch", "list")}
+from tests.host.usecase import ROWS, background, branch_names, count, eventually, postmaster, seeded
 
 
 def test_time_to_live(host: AgentHost) -> None:
@@ -32,19 +28,19 @@ def test_time_to_live(host: AgentHost) -> None:
     host.json("branch", "protect", "kept")
     host.json("branch", "create", "parent", "--from", "main", "--ttl", "1s")
     host.json("branch", "create", "child", "--from", "parent")
-    eventually(lambda: _names(host) == {"long", "kept", "parent", "child"})
+    eventually(lambda: branch_names(host) == {"long", "kept", "parent", "child"})
     with pytest.raises(psycopg.OperationalError):
         host.sql(made["dsn"], "select 1")
     host.json("branch", "protect", "kept", "--off")
     host.json("branch", "rm", "child")
-    eventually(lambda: _names(host) == {"long"})
+    eventually(lambda: branch_names(host) == {"long"})
 
 
 def test_expiry_also_without_an_agent(host: AgentHost) -> None:
     seeded(host)
     host.stop_agent()
     host.json("branch", "create", "short", "--from", "main", "--ttl", "1s")
-    eventually(lambda: _names(host) == set(), 10)
+    eventually(lambda: branch_names(host) == set(), 10)
 
 
 def test_stop_and_start_keep_everything(host: AgentHost) -> None:
@@ -196,62 +192,6 @@ def test_snapshot_modes(host: AgentHost, mode: str) -> None:
     assert count(host, branch["dsn"]) == ROWS
 
 
-def test_run_sets_the_environment_and_passes_the_status_on(host: AgentHost) -> None:
-    seeded(host)
-    script = "psql -XAtc 'select count(*) from t'; echo $DATABASE_URL; exit 3"
-    done = host.run("run", "--from", "main", "--", "sh", "-c", script, status=3)
-    rows, url = done.stdout.splitlines()
-    assert rows == str(ROWS)
-    assert url.startswith("postgresql://")
-    assert _names(host) == set()
-    done = host.run("run", "--from", "main", "--json", "--", "sh", "-c", "echo loud; exit 7",
-                    status=7)  # fmt: skip
-    assert json.loads(done.stdout)["exit_code"] == 7
-    assert done.stderr.strip() == "loud"
-    done = host.run("run", "--from", "main", "--", "sh", "-c", "kill -9 $$", status=137)
-    host.run("run", "--from", "main", "--", "/nonexistent/program", status=1)
-    host.run("run", "--from", "main", "--", "cat", "--json", status=1)
-    assert _names(host) == set()
-
-
-def test_run_keeps_what_failed_when_asked(host: AgentHost) -> None:
-    seeded(host)
-    host.run("run", "--from", "main", "--keep-failed", "--", "true")
-    assert _names(host) == set()
-    done = host.run("run", "--from", "main", "--keep-failed", "--", "false", status=1)
-    (name,) = _names(host)
-    assert f"cowdb connect {name}" in done.stderr
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_run_that_is_interrupted(host: AgentHost, tmp_path: Path, number: signal.Signals) -> None:
-    seeded(host)
-    begun = tmp_path / "begun"
-    script = f"echo > {begun}; exec sleep 60"
-    with background(host, "run", "--from", "main", "--", "sh", "-c", script) as running:
-        eventually(begun.exists)
-        running.send_signal(number)
-        running.communicate(timeout=30)
-        assert running.returncode == 128 + number
-    assert _names(host) == set()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_run_that_is_interrupted_while_its_branch_is_made(
-    host: AgentHost, tmp_path: Path, number: signal.Signals
-) -> None:
-    seeded(host)
-    begun = tmp_path / "begun"
-    before = host.log.read_text().count("begun")
-    with background(host, "run", "--from", "main", "--", "touch", str(begun)) as running:
-        eventually(lambda: host.log.read_text().count("begun") > before)
-        running.send_signal(number)
-        running.communicate(timeout=30)
-        assert running.returncode == 128 + number
-    assert not begun.exists()
-    assert _names(host) == set()
-
-
 def test_connect(host: AgentHost) -> None:
     seeded(host)
     made = host.json("branch", "create", "a", "--from", "main")
@@ -280,7 +220,7 @@ def test_in_process_commands_do_the_same(host: AgentHost) -> None:
     with background(host, *words, "b") as one, background(host, *words, "c") as two:
         for child in (one, two):
             assert child.wait(60) == 0
-    assert _names(host) == {"a", "b", "c"}
+    assert branch_names(host) == {"a", "b", "c"}
     assert host.error("branch", "show", "x", status=4)["code"] == "not_found"
     host.json("doctor")
     host.json("branch", "rm", "a", "b", "c")
@@ -296,49 +236,25 @@ def test_command_in_process_beside_a_starting_agent_is_told_to_wait(host: AgentH
     assert "another agent" in err
 
 
-def test_hidden_branches_of_a_diff(host: AgentHost) -> None:
-    seeded(host)
-    host.json("snapshot", "create", "main@s")
-    before = host.json("status")["ports"]["used"]
-    assert host.json("diff", "main@s", "main")["identical"]
-    assert host.json("status")["ports"]["used"] == before
-    assert _names(host) == set()
+def test_a_command_that_came_before_the_agent_listened_is_answered_by_it(host: AgentHost) -> None:
+    """As after `systemctl restart`: the daemon has the host already, and no socket yet."""
+    host.json("status")
+    hidden = host.config.socket.with_suffix(".hidden")
+    host.config.socket.rename(hidden)
+    with background(host, "status", "--json") as client:
+        eventually(lambda: _has_open(client.pid, "agent.lock"))
+        hidden.rename(host.config.socket)
+        out, err = client.communicate(timeout=30)
+    assert client.returncode == 0, err
+    assert json.loads(out)["agent"] == "daemon"
 
 
-def test_hidden_branch_of_a_killed_diff_expires(host: AgentHost) -> None:
-    source = seeded(host)
-    host.json("snapshot", "create", "main@s")
-    before = host.json("status")["ports"]["used"]
-    with psycopg.connect(source["dsn"]) as blocker:
-        blocker.execute("lock table t")  # the diff waits for it
-        with background(host, "diff", "main@s", "main") as diff:
-            eventually(lambda: host.json("status")["ports"]["used"] > before)
-            eventually(lambda: _diffs(source["dsn"]))
-            diff.kill()
-            diff.wait(20)
-        assert _names(host) == set()
-    from datetime import UTC, datetime, timedelta
-
-    from cowdb.agent.store import Store
-
-    host.stop_agent()  # and let a day pass
-    with contextlib.closing(Store(host.config.store)) as store, store.transaction() as tx:
-        (lost,) = [item for item in tx.branches.all() if item.hidden]
-        assert lost.expires_at is not None
-        assert lost.expires_at < datetime.now(UTC) + timedelta(days=1, minutes=1)
-        import dataclasses
-
-        tx.branches.put(dataclasses.replace(lost, expires_at=datetime.now(UTC)))
-    host.start_agent()
-    eventually(lambda: host.json("status")["ports"]["used"] == before)
-
-
-def _diffs(dsn: str) -> bool:
-    with psycopg.connect(dsn) as db:
-        found = db.execute(
-            "select 1 from pg_stat_activity where application_name = 'cowdb diff'"
-        ).fetchone()
-    return found is not None
+def _has_open(pid: int, name: str) -> bool:
+    for item in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed while we look
+            if item.readlink().name == name:
+                return True
+    return False
 
 
 def test_reboot(host: AgentHost) -> None:

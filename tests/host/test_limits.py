@@ -160,6 +160,32 @@ def test_a_branch_that_fills_its_disk_harms_no_other(any_host: AgentHost) -> Non
         any_host.wipe()
 
 
+def test_a_spare_has_the_limits_that_every_branch_has(any_host: AgentHost) -> None:
+    """And only who asks for others gets no spare."""
+    host = any_host
+    seeded(host)
+    host.json("snapshot", "create", "main@s", "--settle")
+    with _quotas(host):
+        host.configure(branch_disk="48M")
+        host.restart_agent()
+        try:
+            host.json("snapshot", "warm", "main@s", "--spares", "1")
+            with host.client() as client:
+                eventually(lambda: client.snapshots.show("main@s")["spares"]["ready"] == 1, 60)
+            less = host.json("branch", "create", "less", "--from", "main@s", "--disk", "32M")
+            assert (less["spare"], less["limits"]["disk_bytes"]) == (False, 32 * 2**20)
+            made = host.json("branch", "create", "a", "--from", "main@s")
+            assert (made["spare"], made["limits"]["disk_bytes"]) == (True, 48 * 2**20)
+            big = "(select string_agg(md5(i || '-' || k), '') from generate_series(1, 32) k)"
+            with pytest.raises(psycopg.Error):
+                host.sql(made["dsn"], f"create table big as select {big} from "
+                         "generate_series(1, 60000) i")  # fmt: skip
+            host.wipe()
+        finally:
+            host.configure()
+            host.restart_agent()
+
+
 def test_a_host_without_control_groups_says_so(any_host: AgentHost) -> None:
     host = any_host
     if len(GROUPS.controllers) == 2:

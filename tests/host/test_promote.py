@@ -140,6 +140,49 @@ def test_a_snapshot_goes_and_its_branches_stand_alone(any_host: AgentHost) -> No
         assert not [item for item in client.host.doctor() if item["level"] == "problem"]
 
 
+def since(host: AgentHost, first: str, other: str) -> tuple[str, dict[str, int]]:
+    """The nearest common snapshot of two sides, and how many rows each has inserted since then."""
+    found = host.json("diff", first, other, "--ancestor", "--rows", status=3)
+    (line,) = found["since"]["rows"]
+    changes = {side: counts["added"] for side, counts in line["changes"].items()}
+    assert not any(counts["removed"] + counts["changed"] for counts in line["changes"].values())
+    return found["ancestor"]["ref"], changes
+
+
+@pytest.mark.timeout(900)  # emulated, each server takes seconds to start
+def test_a_common_ancestor_is_found_across_what_is_gone(any_host: AgentHost) -> None:
+    """main@s <- a@x <- b@y <- c, and main@s <- other; a and b go, later a's snapshot, too."""
+    host = any_host
+    main = seeded(host)
+    with host.client() as client:
+        client.snapshots.create("main@s", settle=True)
+        insert(host, main["dsn"], 900)
+        client.snapshots.create("main@later")
+        origin = "main@s"
+        for number, (name, snapshot) in enumerate((("a", "a@x"), ("b", "b@y")), 1001):
+            insert(host, client.branches.create(name, origin)["dsn"], number)
+            client.snapshots.create(snapshot)
+            origin = snapshot
+        insert(host, client.branches.create("c", origin)["dsn"], 1003, 1004)
+        insert(host, client.branches.create("other", "main@s")["dsn"], 2001)
+        expected = ("main@s", {"c": 4, "other": 1})
+        assert since(host, "c", "other") == expected
+        client.branches.remove("a", promote=True)
+        assert since(host, "c", "other") == expected
+        assert since(host, "c", "b") == ("b@y", {"c": 2})
+        client.branches.remove("b", promote=True)
+        assert since(host, "c", "other") == expected
+        assert since(host, "c", "main") == ("main@s", {"c": 4, "main": 1})
+        before = listings(host)
+    lose_store(host)
+    assert not [item for item in rebuild(host) if item["level"] == "problem"]
+    assert listings(host) == before
+    assert since(host, "c", "other") == expected
+    with host.client() as client:
+        client.snapshots.remove("main@a.x")
+    assert since(host, "c", "other") == expected
+
+
 def test_what_is_protected_stays_as_it_is(host: AgentHost) -> None:
     seeded(host)
     with host.client() as client:

@@ -37,6 +37,10 @@ def count(host: AgentHost, dsn: str) -> int:
     return found
 
 
+def branch_names(host: AgentHost) -> set[str]:
+    return {item["name"] for item in host.json("branch", "list")}
+
+
 def eventually(what: Callable[[], object], seconds: float = 20.0, message: str = "") -> None:
     """Wait until `what()` is true."""
     deadline = time.monotonic() + seconds

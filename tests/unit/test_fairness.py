@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 
 from cowdb.agent.cgroups import Groups
-from cowdb.agent.front.keeper import Keeper
+from cowdb.agent.front.client import FrontClient
 from cowdb.agent.host import Host
 from cowdb.agent.policy import Caller
 from cowdb.agent.processes import Children
@@ -75,7 +75,7 @@ def _host(config: Config, groups: Groups, path: Path) -> Host:
     pool = ReflinkPool(path, "pool", allow_copy=False, shares_blocks=True)
     return Host(
         config=config, pool=lambda _: pool, keyring=cast(Keyring, None), children=Children(),
-        user=user_of(0), groups=groups, front=cast(Keeper, None),
+        user=user_of(0), groups=groups, front=cast(FrontClient, None),
     )  # fmt: skip
 
 
@@ -100,10 +100,3 @@ def test_a_limit_that_cannot_be_had_is_refused_and_a_default_is_not(tmp_path: Pa
     for wanted in ({"memory_bytes": GIB}, {"cpus": 1.5}):
         with pytest.raises(LimitsUnavailableError, match="it has no cgroup v2"):
             _limits(ANN, config, NONE, tmp_path, **wanted)
-
-
-def test_a_spare_is_for_branches_without_limits() -> None:
-    plain = CreateBranch(name="a", origin="main@s")
-    assert not fairness.is_limited(plain, Config())
-    assert fairness.is_limited(plain, Config(branch_cpus=1.0))
-    assert fairness.is_limited(CreateBranch(name="a", origin="main@s", disk_bytes=GIB), Config())

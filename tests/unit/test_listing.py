@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from cowdb.agent.front.keeper import Keeper
+from cowdb.agent.front.client import FrontClient
 from cowdb.agent.host import Host
 from cowdb.agent.policy import Caller
 from cowdb.agent.processes import Children
@@ -27,7 +27,7 @@ def host(tmp_path: Path) -> Host:
     return Host(
         config=Config(), pool=lambda _: pool, keyring=Keyring(tmp_path / "key"),
         children=Children(), user=user_of(0),
-        front=cast(Keeper, None),
+        front=cast(FrontClient, None),
     )  # fmt: skip
 
 

@@ -165,7 +165,9 @@ def test_what_cannot_be_undone_stops_no_other_undo_and_stays_in_the_journal(benc
     failed = journal.Operation(
         row[0], "test", "pr-42", BRANCH.id, "root", "failed", Plan(), BRANCH.created_at, None, error
     )
-    bench.operations.take_back(failed, [Touch(name="b")], Attempt(), error)  # type: ignore[list-item]
+    attempt = Attempt()
+    bench.operations.take_back(failed, [Touch(name="b")], attempt, error)  # type: ignore[list-item]
+    assert attempt.stuck
     assert bench.journal_state()[1] == error  # and does not grow with each attempt
     (bench.folder / "b.stays").unlink()
     bench.operations.take_back(failed, [Touch(name="b")], Attempt(), error)  # type: ignore[list-item]

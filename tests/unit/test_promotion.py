@@ -66,8 +66,9 @@ def test_snapshots_pass_to_what_the_branch_came_from(store: Store) -> None:
         renamed, kept = (item.after for item in found)
         assert (renamed.id, renamed.parent, renamed.name) == ("sn-2", "so-1", "pr-42.mid-2")
         assert (kept.parent_name, kept.name) == ("main", "_2026-i-1")
+        assert (renamed.cloned_from, kept.cloned_from) == ("sn-1", "sn-1")
         tx.snapshots.put(replace(MID, settled="se-2"))  # meanwhile
-        promotion.adopt(tx, found)
+        promotion.adopt(tx, BRANCH, found)
         tx.branches.delete("br-1")
         stored = tx.snapshots.get("sn-2")
         assert stored == replace(renamed, settled="se-2")
@@ -148,7 +149,7 @@ def test_blocks_are_compared_no_further_than_the_records_reach(store: Store) -> 
     with store.transaction() as tx:
         tx.branches.put(twin)
         assert list(lineage(tx, ONE)) == ["br-a", "sn-2", "br-1", "sn-1"]
-        promotion.adopt(tx, promotion.adoptions(tx, BRANCH))
+        promotion.adopt(tx, BRANCH, promotion.adoptions(tx, BRANCH))
         tx.branches.delete("br-1")
         assert list(lineage(tx, ONE)) == ["br-a", "sn-2"]
         (shared,) = common_ancestors([list(lineage(tx, ONE)), list(lineage(tx, twin))])

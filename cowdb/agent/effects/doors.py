@@ -14,7 +14,7 @@ def has_door(target: Server) -> bool:
 
 
 def hold(target: Server, host: Host) -> None:
-    """:raises PortError: somebody else has its port."""
+    """:raises TakenError: somebody else has its port."""
     cluster = target.cluster
     host.front.hold(cluster.id, cluster.port, cluster.sleep_after)
 

@@ -31,7 +31,7 @@ from cowdb.agent.engines.postgres import (
 )
 from cowdb.agent.engines.postgres.server import Launch
 from cowdb.agent.engines.postgres.settings import parse, pins
-from cowdb.agent.front.keeper import BEHIND, OUTSIDE
+from cowdb.agent.front.client import BEHIND, OUTSIDE
 from cowdb.agent.host import Attempt, Host
 from cowdb.agent.secrets import scram_verifier
 from cowdb.agent.steps import (
@@ -324,7 +324,9 @@ def _write_out(tree: Path) -> None:
 @undo.register
 def _(step: StopServer, host: Host, attempt: Attempt) -> None:
     if step.restart:
-        do(StartServer(server=step.server), host, attempt)
+        # What is not there again is shown as "crashed", and its start says who has its port.
+        with contextlib.suppress(ports.TakenError):
+            do(StartServer(server=step.server), host, attempt)
 
 
 def _halt(target: Server, host: Host, *, immediate: bool) -> None:

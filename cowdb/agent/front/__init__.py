@@ -12,7 +12,7 @@ told that somebody has knocked. The process outlives the agent, as servers do.
     door       one port: open, shut or asleep, with who waits before it
     messages   what agent and front say to each other
     control    the front's ear for the agent
-    keeper     the agent's side: starts the front, finds it again, gives it orders
+    client     the agent's side: starts the front, finds it again, gives it orders
 
-This package and what it imports is all that runs in the front; of it `keeper` alone is the agent's.
+This package and what it imports is all that runs in the front; of it `client` alone is the agent's.
 """

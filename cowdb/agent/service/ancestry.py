@@ -3,13 +3,12 @@
 A state's history is a line of snapshots: those taken of it, the newest first, then the snapshot
 that it was cloned from and those taken of that one's parent before, and so on. Histories are paths
 of one tree, so the first snapshot of one that is in all others is the nearest. Only the records are
-asked; where they do not say what came before, a history ends.
+asked: of a branch that was removed (`--promote`) those of its snapshots say what it came from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 
 from cowdb.agent.requests import Ancestor as Request
 from cowdb.agent.service.context import Context, find_parent, find_snapshot
@@ -64,26 +63,39 @@ def history(
         siblings = tx.snapshots.all("parent = ?", snapshot.parent)
         alike = [item for item in siblings if item.origin == snapshot.origin]
         yield from line(item for item in alike if item.created_at <= snapshot.created_at)
-        parent = tx.branches.get(snapshot.parent)
-        if parent is None or parent.cluster.volume != snapshot.origin:
-            return  # a source, or reset since: the records do not say what it was before
-        snapshot = tx.snapshots.get(parent.snapshot)
+        snapshot = _came_from(tx, snapshot)
+
+
+def _came_from(tx: Transaction, snapshot: SnapshotRecord) -> SnapshotRecord | None:
+    """What the server was cloned from that this was taken of. A branch is reset to the very
+    snapshot that it was made of, so that its present one holds for each of its volumes. Whatever a
+    branch has as its snapshots, its own or passed on to it, descends from that one, too."""
+    passed_on = tx.snapshots.get(snapshot.cloned_from) if snapshot.cloned_from else None
+    parent = tx.branches.get(snapshot.parent)
+    return passed_on or (tx.snapshots.get(parent.snapshot) if parent else None)
+
+
+def before(tx: Transaction, snapshot: SnapshotRecord) -> str | None:
+    """The id of the nearest snapshot that one descends from."""
+    return next((item.id for item in history(tx, snapshot) if item.id != snapshot.id), None)
 
 
 def line(taken: Iterable[SnapshotRecord]) -> Iterator[SnapshotRecord]:
     """Snapshots of one server in the order of its life, the newest first, as far as it is one
     life: a cluster that was restored or set back from outside ends the line. What was removed has
-    only a record left, and nothing to compare with. Pure."""
-    ready = sorted((item for item in taken if item.state == "ready" and not item.removed),
+    only a record left: it tells of that life, and is nothing to compare with. Pure."""
+    known = sorted((item for item in taken if item.state != "creating"),
                    key=lambda item: item.created_at, reverse=True)  # fmt: skip
-    yield from ready[:1]
-    for newer, older in pairwise(ready):
-        same = (older.system_identifier, older.timeline) == (
-            newer.system_identifier, newer.timeline,
-        )  # fmt: skip
-        if not same or _position(older.lsn) > _position(newer.lsn):
+    for newer, item in zip([None, *known], known, strict=False):
+        if newer is not None and not _one_life(item, newer):
             return
-        yield older
+        if item.state == "ready" and not item.removed:
+            yield item
+
+
+def _one_life(older: SnapshotRecord, newer: SnapshotRecord) -> bool:
+    same = (older.system_identifier, older.timeline) == (newer.system_identifier, newer.timeline)
+    return same and _position(older.lsn) <= _position(newer.lsn)
 
 
 def _position(lsn: str) -> tuple[int, int]:

@@ -13,14 +13,13 @@ from cowdb.agent.effects.servers import LOOPBACK, process_of
 from cowdb.agent.host import Attempt, Report
 from cowdb.agent.operations import Intent, Planned
 from cowdb.agent.policy import Caller, require_owner
+from cowdb.agent.ports import TakenError
 from cowdb.agent.requests import CreateBranch
-from cowdb.agent.service import fairness, garbage, live, promotion, views
+from cowdb.agent.service import fairness, fromsnapshot, garbage, live, promotion, views
 from cowdb.agent.service.context import (
     Context,
-    claim_port,
     dependents,
     find_branch,
-    find_snapshot,
     new_id,
     note_protection,
     refuse_dependents,
@@ -32,7 +31,7 @@ from cowdb.agent.service.snapshots import Snapshots
 from cowdb.agent.service.spares import Spares
 from cowdb.agent.steps import NoteMark
 from cowdb.agent.store import EXPIRING, Transaction
-from cowdb.errors import ConflictError, CowdbError
+from cowdb.errors import ConflictError, CowdbError, PortError
 from cowdb.model import BranchRecord, SnapshotRecord, Wanted
 from cowdb.names import branch_name, parse_ref
 from cowdb.wire import BranchInfo, RemovedInfo
@@ -60,13 +59,15 @@ class Branches:
             asked = partial(self._asked, request, caller)
             if found := self._spares.take(request, asked, caller, attempt, before):
                 return found
-            self._make(request, None, caller, attempt, before)
+            fromsnapshot.create(self._context, request, None, caller, attempt, before)
             return self.show(request.name, caller, sizes=False)
         if live.is_of_server(self._context, ref.parent):
             live.create(
                 self._context, self._snapshots, request, ref.parent, caller, attempt,
                 partial(record_of, self._context),
-                lambda snapshot: self._make(request, snapshot, caller, attempt, before), before,
+                lambda snapshot, current: fromsnapshot.once(
+                    self._context, request, snapshot, caller, current, before
+                ), before,
             )  # fmt: skip
             return self.show(request.name, caller, sizes=False)
         try:
@@ -74,7 +75,7 @@ class Branches:
         except Planned as planned:
             raise self._planned(request, planned, caller) from None
         try:
-            self._make(request, implicit, caller, attempt, before)
+            fromsnapshot.create(self._context, request, implicit, caller, attempt, before)
         except BaseException:
             self._snapshots.discard(implicit, caller)
             raise
@@ -97,39 +98,6 @@ class Branches:
                 f"there is already a {taken[0]} named {name!r}",
                 hint=f"choose another name, or: cowdb {taken[0]} rm {name}",
             )
-
-    def _make(
-        self, request: CreateBranch, implicit: str | None, caller: Caller, attempt: Attempt,
-        before: float,
-    ) -> None:  # fmt: skip
-        """A branch of the snapshot that is asked for, or of the one that was taken for it.
-
-        :param implicit: the id of that.
-        :raises GoneError: it was removed since."""
-        branch_id = new_id("br")
-
-        def prepare(tx: Transaction) -> Intent:
-            if implicit is None:
-                snapshot = find_snapshot(tx, request.origin, implicit=True)
-                require_ready(snapshot, f"snapshot {request.origin!r}")
-            else:
-                snapshot = live.still_there(tx, implicit)
-            self._context.pools.require_room(snapshot.pool)
-            fairness.require_share(tx, self._context.host, caller, hidden=request.hidden)
-            tx.claim_name(request.name, "branch", branch_id)
-            port = claim_port(self._context, tx, request.port, branch_id)
-            branch = record_of(self._context, request, snapshot, branch_id, port, caller)
-            tx.branches.put(branch)
-            tx.snapshots.put(replace(snapshot, branched_at=branch.created_at))
-            return Intent("branch create", request.name, branch_id,
-                          plan.create_branch(branch, snapshot))  # fmt: skip
-
-        def commit(tx: Transaction, done: Attempt) -> None:
-            live.ready(before, tx, done, branch_id)
-
-        self._context.operations.run(caller.name, prepare, commit, attempt)
-        if implicit is None:  # no other kind has spares
-            self._context.spares_due.set()
 
     def _asked(
         self, request: CreateBranch, caller: Caller, snapshot: SnapshotRecord, branch_id: str,
@@ -193,9 +161,12 @@ class Branches:
             keep = f"cowdb branch rm {branch.name} --promote"
             refuse = self._require_removable(branch)
             refuse_dependents(tx, branch.id, refuse, keep=keep)
-            return self._removal(tx, branch, (), waited=waited)
+            return self._removal(tx, branch, (), garbage.after(tx, branch, waited=waited))
 
-        garbage.run_removal(self._context, caller, prepare, lambda tx, done: None, attempt)
+        def commit(tx: Transaction, done: Attempt) -> None:
+            promotion.adopt(tx, _existing(tx, branch_id), [])
+
+        garbage.run_removal(self._context, caller, prepare, commit, attempt)
 
     def _promote(
         self, branch_id: str, held: set[str], caller: Caller, attempt: Attempt
@@ -205,18 +176,16 @@ class Branches:
         def prepare(tx: Transaction, waited: bool) -> Intent:
             branch = _existing(tx, branch_id)
             self._require_removable(branch)
-            moved[:] = promotion.adoptions(tx, branch)
+            last = garbage.after(tx, branch, waited=waited)
+            moved[:] = promotion.adoptions(tx, branch, last)
             promotion.require_adoptable(tx, branch, moved, held, caller)
             notes = promotion.adoption_notes(tx, moved)
-            return self._removal(tx, branch, notes, waited=waited)
+            return self._removal(tx, branch, notes, last)
 
-        garbage.run_removal(
-            self._context,
-            caller.name,
-            prepare,
-            lambda tx, done: promotion.adopt(tx, moved),
-            attempt,
-        )
+        def commit(tx: Transaction, done: Attempt) -> None:
+            promotion.adopt(tx, _existing(tx, branch_id), moved)
+
+        garbage.run_removal(self._context, caller.name, prepare, commit, attempt)
         return promotion.removed_info(moved)
 
     def _require_removable(self, branch: BranchRecord) -> str:
@@ -227,10 +196,11 @@ class Branches:
         return label
 
     def _removal(
-        self, tx: Transaction, branch: BranchRecord, notes: tuple[NoteMark, ...], *, waited: bool
-    ) -> Intent:
+        self, tx: Transaction, branch: BranchRecord, notes: tuple[NoteMark, ...],
+        last: SnapshotRecord | None,
+    ) -> Intent:  # fmt: skip
+        """:param last: the snapshot that goes with it."""
         self._context.pools.require_present(branch.cluster.pool)
-        last = garbage.after(tx, branch, waited=waited)
         tx.branches.put(replace(branch, state="deleting"))
         if last is not None:
             tx.snapshots.put(replace(last, state="deleting"))
@@ -272,8 +242,21 @@ class Branches:
 
         with self._context.claims.hold(branch_id, name):
             self._context.operations.resume(branch_id)
-            self._context.operations.run(caller.name, prepare, commit, attempt)
+            try:
+                self._context.operations.run(caller.name, prepare, commit, attempt)
+            except TakenError as error:
+                raise self._not_reset(branch_id, error) from error
         return self.show(name, caller, sizes=False)
+
+    def _not_reset(self, branch_id: str, error: TakenError) -> PortError:
+        with self._context.store.transaction() as tx:
+            branch = _existing(tx, branch_id)
+        name, how = branch.name, "" if self._runs(branch) else ", and does not run now"
+        return PortError(
+            f"branch {name!r} was not reset{how}: it keeps its port, and {error.message}",
+            hint=f"stop that program, then: cowdb branch reset {name}, or, for what it was, "
+            f"cowdb branch start {name}",
+        )
 
     def stop(self, name: str, caller: Caller, report: Report) -> BranchInfo:
         return self._switch(name, caller, report, running=False)

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from cowdb.agent import ports
-from cowdb.agent.effects.servers import LOOPBACK
 from cowdb.agent.host import Host
 from cowdb.agent.operations import Claims, Operations
 from cowdb.agent.pools import Pools
@@ -139,18 +137,6 @@ def require_ready(record: SourceRecord | BranchRecord | SnapshotRecord, label: s
     """:raises BusyError: it is being made, changed or removed."""
     if record.state != "ready":
         raise BusyError(f"{label} is {record.state} right now", hint="try again when it is done")
-
-
-def claim_port(context: Context, tx: Transaction, wanted: int | None, owner: str) -> int:
-    """The wanted port, or a free one; raises InvalidError, ConflictError, PortError."""
-    taken = tx.ports()
-    port = (
-        ports.require(wanted, taken, LOOPBACK)
-        if wanted is not None
-        else ports.choose(context.host.config.ports, taken, LOOPBACK)
-    )
-    tx.claim_port(port, owner)
-    return port
 
 
 def dependents(tx: Transaction, parent: str) -> list[str]:

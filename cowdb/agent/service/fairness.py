@@ -40,13 +40,6 @@ def require_share(tx: Transaction, host: Host, caller: Caller, *, hidden: bool) 
     )
 
 
-def is_limited(request: CreateBranch, config: Config) -> bool:
-    """Whether the branch may get a limit, asked for or by default."""
-    asked = (request.memory_bytes, request.cpus, request.disk_bytes)
-    given = (config.branch_memory, config.branch_cpus, config.branch_disk)
-    return any(each is not None for each in (*asked, *given))
-
-
 def limits_of(host: Host, pool: str, request: CreateBranch, caller: Caller) -> Limits:
     """What was asked for, or what the host gives by default as far as it can hold a branch to it.
 

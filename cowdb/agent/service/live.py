@@ -20,12 +20,12 @@ from cowdb.agent.requests import CreateBranch
 from cowdb.agent.service import fairness
 from cowdb.agent.service.context import (
     Context,
-    claim_port,
     find_parent,
     held_parent,
     new_id,
     timings,
 )
+from cowdb.agent.service.portchoice import claim_port, on_another_port
 from cowdb.agent.service.recent import Incarnation, Taken
 from cowdb.agent.service.snapshots import (
     IMPLICIT,
@@ -62,12 +62,23 @@ def is_of_server(context: Context, parent: str) -> bool:
 
 def create(
     context: Context, snapshots: Snapshots, request: CreateBranch, parent: str, caller: Caller,
-    attempt: Attempt, record: Recorder, of_snapshot: Callable[[str], None], before: float,
+    attempt: Attempt, record: Recorder, of_snapshot: Callable[[str, Attempt], None], before: float,
 ) -> None:  # fmt: skip
     """:param record: makes the branch's. :param before: when the request came, by perf_counter.
     :param of_snapshot: makes the branch of the snapshot of that id; raises GoneError.
 
     :raises CowdbError: as for a snapshot and a branch; nothing is left behind."""
+
+    def work(current: Attempt) -> None:
+        _create(context, snapshots, request, parent, caller, current, record, of_snapshot, before)
+
+    on_another_port(request.port, attempt, work)
+
+
+def _create(
+    context: Context, snapshots: Snapshots, request: CreateBranch, parent: str, caller: Caller,
+    attempt: Attempt, record: Recorder, of_snapshot: Callable[[str, Attempt], None], before: float,
+) -> None:  # fmt: skip
     with context.store.transaction() as tx:
         subject = find_parent(tx, parent).id
     while True:
@@ -81,7 +92,7 @@ def create(
             if snapshot is None:
                 snapshot = _take(context, snapshots, parent, subject, caller, attempt)
         try:
-            of_snapshot(snapshot)
+            of_snapshot(snapshot, attempt)
             return
         except GoneError:  # with the last branch that came from it
             context.recent.forget(subject)
@@ -153,7 +164,7 @@ def _fork(
         server = plan.server_of(origin)
         fairness.require_share(tx, context.host, caller, hidden=request.hidden)
         tx.claim_name(request.name, "branch", branch_id)
-        port = claim_port(context, tx, request.port, branch_id)
+        port = claim_port(context, tx, request.port, branch_id, attempt)
         snapshot = snapshots.record(tx, origin, snapshot_id, name, IMPLICIT, caller)
         branch = record(request, snapshot, branch_id, port, caller)
         tx.branches.put(branch)

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 
 from cowdb.agent import journal, marks
 from cowdb.agent.policy import Caller, require_owner
+from cowdb.agent.service.ancestry import before
 from cowdb.agent.service.context import Context, require_ready
 from cowdb.agent.steps import NoteMark
-from cowdb.agent.store import Transaction
+from cowdb.agent.store import CLONED_FROM, Transaction
 from cowdb.errors import BusyError, ConflictError
 from cowdb.model import BranchRecord, SnapshotRecord, SourceRecord
 from cowdb.names import LONGEST
@@ -48,18 +49,26 @@ def free_name(branch: str, snapshot: str, taken: set[str]) -> str:
 # --- a branch goes ---------------------------------------------------------------------------
 
 
-def adoptions(tx: Transaction, branch: BranchRecord) -> list[Adoption]:
-    """Each snapshot of a branch, and what becomes of it."""
+def adoptions(
+    tx: Transaction, branch: BranchRecord, garbage: SnapshotRecord | None = None
+) -> list[Adoption]:
+    """Each snapshot of a branch, and what becomes of it.
+
+    :param garbage: the branch's own snapshot, where that goes with it."""
     found = tx.snapshots.all("parent = ?", branch.id)
     origin = tx.snapshots.get(branch.snapshot)
     assert origin is not None
+    came_from = before(tx, garbage) if garbage else origin.id
     taken: set[str] = {item.name for item in tx.snapshots.all("parent = ?", origin.parent)}
     result = []
-    for before in found:
-        name = before.name if before.implicit else free_name(branch.name, before.name, taken)
+    for item in found:
+        name = item.name if item.implicit else free_name(branch.name, item.name, taken)
         taken.add(name)
-        after = replace(before, parent=origin.parent, parent_name=origin.parent_name, name=name)
-        result.append(Adoption(before, after))
+        after = replace(
+            item, parent=origin.parent, parent_name=origin.parent_name, name=name,
+            cloned_from=item.cloned_from or came_from,
+        )  # fmt: skip
+        result.append(Adoption(item, after))
     return result
 
 
@@ -118,15 +127,31 @@ def adoption_notes(tx: Transaction, found: list[Adoption]) -> tuple[NoteMark, ..
     return tuple(notes)
 
 
-def adopt(tx: Transaction, found: list[Adoption]) -> None:
+def adopt(tx: Transaction, branch: BranchRecord, found: list[Adoption]) -> None:
     """Change the records; what else they say by now stays."""
     for item in found:
         current = tx.snapshots.get(item.before.id)
         assert current is not None
         after = item.after
         tx.snapshots.put(
-            replace(current, parent=after.parent, parent_name=after.parent_name, name=after.name)
+            replace(
+                current,
+                parent=after.parent,
+                parent_name=after.parent_name,
+                name=after.name,
+                cloned_from=current.cloned_from or branch.snapshot,
+            )
         )
+    snapshot = tx.snapshots.get(branch.snapshot)
+    if snapshot is not None and snapshot.state == "deleting":  # with its last branch
+        pass_over(tx, snapshot)
+
+
+def pass_over(tx: Transaction, gone: SnapshotRecord) -> None:
+    """What was cloned from a snapshot whose record goes comes from the one before it, for all that
+    anybody can look up from then on."""
+    for item in tx.snapshots.all(CLONED_FROM, gone.id):
+        tx.snapshots.put(replace(item, cloned_from=before(tx, gone)))
 
 
 @contextlib.contextmanager
@@ -167,6 +192,18 @@ def remnant(snapshot: SnapshotRecord) -> SnapshotRecord:
         quarantined=(),
         removed=reference(snapshot),
     )
+
+
+def give_up(tx: Transaction, snapshot_id: str, *, needed: bool = False) -> None:
+    """Change the record of a snapshot whose removal is certain.
+
+    :param needed: branches come from it, and stay."""
+    snapshot = tx.snapshots.get(snapshot_id)
+    assert snapshot is not None
+    if needed:
+        tx.snapshots.put(remnant(snapshot))
+    else:
+        pass_over(tx, snapshot)
 
 
 def half_removed(context: Context, tx: Transaction, ref: str) -> SnapshotRecord | None:

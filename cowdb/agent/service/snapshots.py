@@ -238,7 +238,10 @@ class Snapshots:
                 )
             return self._removal(tx, snapshot, ())
 
-        self._context.operations.run(caller, prepare, lambda tx, done: None, attempt)
+        def commit(tx: Transaction, done: Attempt) -> None:
+            promotion.give_up(tx, snapshot_id)
+
+        self._context.operations.run(caller, prepare, commit, attempt)
 
     def _promote(
         self, snapshot_id: str, held: set[str], caller: Caller, attempt: Attempt
@@ -253,10 +256,7 @@ class Snapshots:
             return self._removal(tx, snapshot, notes)
 
         def commit(tx: Transaction, done: Attempt) -> None:
-            snapshot = tx.snapshots.get(snapshot_id)
-            assert snapshot is not None
-            if branches:
-                tx.snapshots.put(promotion.remnant(snapshot))
+            promotion.give_up(tx, snapshot_id, needed=bool(branches))
 
         self._context.operations.run(caller.name, prepare, commit, attempt)
         return promotion.removed_info(branches=branches)

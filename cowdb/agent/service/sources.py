@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from dataclasses import replace
 from pathlib import Path
 
-from cowdb.agent import plan, processes
-from cowdb.agent.effects.servers import process_of
+from cowdb.agent import plan, ports, processes
+from cowdb.agent.effects.servers import LOOPBACK, process_of
 from cowdb.agent.engines.postgres import attached, binaries, imports
 from cowdb.agent.engines.postgres.binaries import Binaries
 from cowdb.agent.engines.postgres.control import major_version, read_pid_file
@@ -20,14 +21,14 @@ from cowdb.agent.requests import AddSource
 from cowdb.agent.service import views
 from cowdb.agent.service.context import (
     Context,
-    claim_port,
     find_source,
     new_id,
     refuse_dependents,
     require_ready,
     timings,
 )
-from cowdb.agent.steps import Plan
+from cowdb.agent.service.portchoice import claim_port, on_another_port
+from cowdb.agent.steps import MakeRooms, Plan, Step
 from cowdb.agent.store import Transaction
 from cowdb.errors import ConflictError, CowdbError, InvalidError, NotFoundError
 from cowdb.model import Cluster, SourceRecord, Wanted
@@ -108,6 +109,16 @@ class Sources:
         self, request: AddSource, caller: Caller, attempt: Attempt, tools: Binaries,
         remote: tuple[str, RemoteFacts] | None,
     ) -> SourceInfo:  # fmt: skip
+        def work(current: Attempt) -> None:
+            self._run_make(request, caller, current, tools, remote)
+
+        on_another_port(request.port, attempt, work)
+        return self.show(request.name, caller)
+
+    def _run_make(
+        self, request: AddSource, caller: Caller, attempt: Attempt, tools: Binaries,
+        remote: tuple[str, RemoteFacts] | None,
+    ) -> None:  # fmt: skip
         before = time.perf_counter()
         source_id = new_id("so")
 
@@ -115,7 +126,8 @@ class Sources:
             tx.claim_name(request.name, "source", source_id)
             pool = self._context.pools.default()
             self._context.pools.require_room(pool.id)
-            port = claim_port(self._context, tx, request.port, source_id)
+            port = claim_port(self._context, tx, request.port, source_id, attempt)
+            reserved.callback(ports.listening(LOOPBACK, port, 1).close)
             source = self._record(request, caller, source_id, pool.id, port, tools, remote)
             tx.sources.put(source)
             return Intent("source add", request.name, source_id, self._plan(source, remote))
@@ -136,8 +148,14 @@ class Sources:
                 )
             )
 
-        self._context.operations.run(caller.name, prepare, commit, attempt)
-        return self.show(request.name, caller)
+        with contextlib.ExitStack() as reserved:  # to load it may take hours
+
+            def passed(step: Step) -> None:
+                if isinstance(step, MakeRooms):  # the server is started next
+                    reserved.close()
+
+            attempt.passed = passed
+            self._context.operations.run(caller.name, prepare, commit, attempt)
 
     def _plan(self, source: SourceRecord, remote: tuple[str, RemoteFacts] | None) -> Plan:
         if remote is None:

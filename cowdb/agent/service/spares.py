@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from cowdb.agent import plan, priority, processes
 from cowdb.agent.host import Attempt
@@ -24,13 +25,12 @@ from cowdb.agent.requests import CreateBranch, WarmSnapshot
 from cowdb.agent.service import views
 from cowdb.agent.service.context import (
     Context,
-    claim_port,
     find_snapshot,
     new_id,
     require_ready,
     timings,
 )
-from cowdb.agent.service.fairness import is_limited
+from cowdb.agent.service.portchoice import claim_port, on_another_port
 from cowdb.agent.spares import Automatic, Budget, Change, can_have, change, granted, wanted
 from cowdb.agent.store import NAMED, Transaction
 from cowdb.errors import BusyError, ConflictError, CowdbError, StorageError
@@ -67,8 +67,8 @@ class Spares:
         :param record: what the branch is to be.
         :raises ConflictError: the name is taken. NotFoundError: the origin is not there.
         """
-        if request.port is not None or is_limited(request, self._context.host.config):
-            return None  # a spare runs on its own port already, and in no control group
+        if request.port is not None:
+            return None  # a spare runs on its own port already
         for spare in self._ready(request.origin):
             try:
                 with self._context.claims.hold(spare.id, spare.name, patience=0):
@@ -219,14 +219,18 @@ class Spares:
 
     def _make(self, snapshot_id: str) -> Process | None:
         """:raises CowdbError: nothing of it is left."""
-        before, spare_id, attempt = time.perf_counter(), new_id("br"), Attempt()
+        with self._context.claims.hold(snapshot_id, snapshot_id, patience=0):
+            return on_another_port(None, Attempt(), partial(self._run_make, snapshot_id))
+
+    def _run_make(self, snapshot_id: str, attempt: Attempt) -> Process | None:
+        before, spare_id = time.perf_counter(), new_id("br")
 
         def prepare(tx: Transaction) -> Intent:
             snapshot = tx.snapshots.get(snapshot_id)
             if snapshot is None or not can_have(snapshot):
                 raise ConflictError("its snapshot went meanwhile")
             self._context.pools.require_room(snapshot.pool)
-            port = claim_port(self._context, tx, None, spare_id)
+            port = claim_port(self._context, tx, None, spare_id, attempt)
             ordinary = self._ordinary(snapshot, spare_id, port)
             spare = replace(ordinary, owner_uid=NOBODY, spare=True)
             tx.spares.put(spare)
@@ -240,8 +244,7 @@ class Spares:
             took = timings(done.timings, (time.perf_counter() - before) * 1000)
             tx.spares.put(replace(spare, state="ready", cluster=cluster, timings=took))
 
-        with self._context.claims.hold(snapshot_id, snapshot_id, patience=0):
-            self._context.operations.run("agent", prepare, commit, attempt)
+        self._context.operations.run("agent", prepare, commit, attempt)
         return attempt.process
 
     def unsound(self) -> list[BranchRecord]:

@@ -77,7 +77,7 @@ def zfs(request: pytest.FixtureRequest, filesystems: Filesystems) -> Iterator[Be
 def own_bench(kind: Kind) -> Iterator[Bench]:
     """A bench on a small filesystem of its own, for tests that fill or unmount it."""
     if kind.filesystem == "zfs":
-        pytest.skip("test_zfs.py fills and exports zpools")
+        pytest.skip("test_zfs_pools.py fills and exports zpools")
     size = 320 * MIB if kind.filesystem == "xfs" else 128 * MIB
     with mounted(kind.filesystem, size, mkfs=kind.mkfs) as mountpoint:
         pool = kind.pool(mountpoint)

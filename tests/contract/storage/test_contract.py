@@ -6,12 +6,11 @@ import errno
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-from cowdb.agent.storage.protocol import Descent, Forks, ReportsChangedBlocks, VolumeId
-from cowdb.errors import ConflictError, StorageError, UnsoundError
+from cowdb.agent.storage.protocol import VolumeId
+from cowdb.errors import ConflictError, StorageError
 from tests.contract.storage.fixture import MARK, Bench, blocks, subvolume, write
 from tests.loopfs import MIB, command
 
@@ -278,82 +277,6 @@ def test_eight_threads_clone_at_once(bench: Bench) -> None:
     assert bench.listed() == {snapshot}
 
 
-def test_a_directory_inside_the_data_is_covered_by_it(bench: Bench) -> None:
-    origin = bench.kind.origin(bench.mountpoint)
-    space = origin / "data" / "spaces" / "s1"
-    space.mkdir(parents=True)
-    (space / "f").write_text("t")
-    data, inner = bench.pool.enclose([origin / "data", space]).parts
-    assert inner.inside == data.inside / "spaces" / "s1"
-    snapshot = bench.new()
-    bench.pool.snapshot(bench.pool.enclose([origin / "data", space]), snapshot, MARK)
-    assert (bench.pool.path(snapshot) / inner.inside / "f").read_text() == "t"
-
-
-def test_a_directory_beside_the_data_is_covered(bench: Bench) -> None:
-    origin = bench.kind.origin(bench.mountpoint)
-    for name in ("data", "space"):
-        (origin / name).mkdir()
-        (origin / name / "f").write_text(name)
-    enclosure = bench.pool.enclose([origin / "data", origin / "space"])
-    snapshot = bench.new()
-    bench.pool.snapshot(enclosure, snapshot, MARK)
-    tree = bench.pool.path(snapshot)
-    assert [(tree / part.inside / "f").read_text() for part in enclosure.parts] == ["data", "space"]
-
-
-def test_links_to_the_data_are_followed_once(bench: Bench) -> None:
-    origin = bench.kind.origin(bench.mountpoint)
-    (origin / "data").mkdir()
-    (origin / "alias").symlink_to(origin / "data")
-    direct = bench.pool.enclose([origin / "data"]).parts[0]
-    alias = bench.pool.enclose([origin / "alias"]).parts[0]
-    assert alias.inside == direct.inside
-
-
-@pytest.mark.parametrize("what", ["tmpfs", "bind"])
-def test_a_mount_inside_the_origin_is_refused(bench: Bench, what: str) -> None:
-    data = bench.kind.origin(bench.mountpoint) / "data"
-    (data / "base" / "my mount").mkdir(parents=True)
-    (data / "elsewhere").mkdir()
-    point = data / "base" / "my mount"
-    if what == "tmpfs":
-        command("mount", "-t", "tmpfs", "none", point)
-    else:
-        command("mount", "--bind", data / "elsewhere", point)
-    try:
-        with pytest.raises(UnsoundError, match="my mount is mounted inside") as caught:
-            bench.pool.enclose([data])
-        assert caught.value.hint
-    finally:
-        command("umount", point)
-    bench.pool.enclose([data])
-
-
-def test_a_subvolume_inside_the_origin_is_refused(bench: Bench) -> None:
-    if not bench.kind.on_btrfs:
-        pytest.skip("only btrfs has subvolumes")
-    data = bench.kind.origin(bench.mountpoint) / "data"
-    (data / "base").mkdir(parents=True)
-    subvolume(data / "base" / "nested")
-    with pytest.raises(UnsoundError, match="base/nested is a subvolume") as caught:
-        bench.pool.enclose([data])
-    assert "reflink" in caught.value.hint
-
-
-def test_a_directory_on_another_filesystem_is_refused(bench: Bench, tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="not on the filesystem of the pool") as caught:
-        bench.pool.enclose([tmp_path])
-    assert "cowdb init --pool" in caught.value.hint
-
-
-def test_what_cannot_be_enclosed_is_named(bench: Bench) -> None:
-    with pytest.raises(StorageError, match="nowhere cannot be reached"):
-        bench.pool.enclose([bench.mountpoint / "nowhere"])
-    with pytest.raises(StorageError):
-        bench.pool.enclose([])
-
-
 def test_a_mark_can_be_replaced(bench: Bench) -> None:
     """Also that of a frozen volume, whose content and clones stay as they are."""
     pool = bench.pool
@@ -376,59 +299,3 @@ def test_a_mark_can_be_replaced(bench: Bench) -> None:
         pool.destroy(VolumeId(name))
     with pytest.raises(StorageError):
         pool.set_mark(branch, {"role": "branch"})
-
-
-def forking(bench: Bench) -> Forks:
-    if not isinstance(bench.pool, Forks):
-        pytest.skip(f"{bench.kind.name} makes a snapshot and a clone one after the other")
-    return bench.pool
-
-
-def test_a_fork_is_a_snapshot_and_a_clone_of_it(bench: Bench) -> None:
-    pool, origin = forking(bench), bench.new()
-    bench.pool.create(origin, MARK)
-    tree = bench.pool.path(origin)
-    (tree / "f").write_text("one")
-    frozen, clone = bench.new(), bench.new()
-    pool.fork(origin, frozen, {"role": "snapshot"}, clone, {"role": "branch"})
-    (tree / "f").write_text("two")
-    seen = {volume.id: volume for volume in bench.pool.list()}
-    assert (seen[frozen].frozen, seen[frozen].complete) == (True, True)
-    assert (seen[clone].frozen, seen[clone].complete) == (False, True)
-    assert (seen[frozen].mark, seen[clone].mark) == ({"role": "snapshot"}, {"role": "branch"})
-    assert [(bench.pool.path(each) / "f").read_text() for each in (frozen, clone)] == ["one"] * 2
-    (bench.pool.path(clone) / "f").write_text("three")
-    assert (bench.pool.path(frozen) / "f").read_text() == "one"
-    again = bench.cloned(frozen)
-    assert (bench.pool.path(again) / "f").read_text() == "one"
-
-
-def test_what_a_fork_has_changed_is_told_as_of_a_clone(bench: Bench) -> None:
-    pool, origin = forking(bench), bench.new()
-    bench.pool.create(origin, MARK)
-    for name in ("still", "changed"):
-        write(bench.pool.path(origin) / name, 64 * 1024)
-    (bench.pool.path(origin) / "late").write_bytes(b"x" * 32768)  # not on disk yet
-    frozen, clone = bench.new(), bench.new()
-    pool.fork(origin, frozen, MARK, clone, MARK)
-    reports = bench.pool
-    assert isinstance(reports, ReportsChangedBlocks)
-    descent = Descent(clone, clone, frozen)
-    assert reports.changed(descent, lambda path: True) == []
-    with (bench.pool.path(clone) / "changed").open("r+b") as file:
-        file.seek(8192)
-        file.write(os.urandom(8192))
-    found = {str(item.path) for item in reports.changed(descent, lambda path: True)}
-    assert found == {"changed"}
-
-
-@pytest.mark.parametrize("taken", ["frozen", "clone"])
-def test_a_fork_that_fails_leaves_nothing(bench: Bench, taken: str) -> None:
-    pool, origin = forking(bench), bench.new()
-    bench.pool.create(origin, MARK)
-    names = {"frozen": bench.new(), "clone": bench.new()}
-    bench.pool.create(names[taken], MARK)
-    with pytest.raises(StorageError, match="there is one"):
-        pool.fork(origin, names["frozen"], MARK, names["clone"], MARK)
-    assert bench.listed() == {origin, names[taken]}
-    assert bench.staged() == []

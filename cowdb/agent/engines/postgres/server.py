@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import select
 import signal
 import threading
@@ -29,6 +30,7 @@ from cowdb.agent.engines.postgres.admin import Place
 from cowdb.agent.engines.postgres.binaries import Binaries
 from cowdb.agent.engines.postgres.control import read_pid_file
 from cowdb.agent.engines.postgres.rooms import Rooms
+from cowdb.agent.ports import TakenError
 from cowdb.agent.processes import Children
 from cowdb.agent.system import OsUser, spawn
 from cowdb.errors import CowdbError, NotFoundError, PoolFullError, ServerError, UnsoundError
@@ -47,6 +49,7 @@ of the server, and is in a snapshot taken while it stands still."""
 
 Query = Callable[[psycopg.Connection[Any]], None]
 
+_TAKEN = re.compile(r"could not (?:bind|listen on) IPv4 .*: " + os.strerror(errno.EADDRINUSE))
 _GOING = "57P"  # SQLSTATEs of a server that is starting, stopping or crashing
 _STOP_PATIENCE = 30.0  # seconds for a fast shutdown, then for an immediate one
 _QUIT_PATIENCE = 7.0  # a postmaster itself kills after 5 what does not heed SIGQUIT
@@ -103,6 +106,7 @@ def start(
     :param timeout: seconds to get ready; time spent in WAL recovery is not counted.
     :param first: prepares that query, while the server starts.
     :raises ServerError: it died, got stuck or refused the query; carries the last lines of its log.
+    :raises TakenError: somebody else has its port.
     """
     _refuse_pipes(launch.datadir)
     rooms.make(launch.rooms, launch.superuser, launch.user, closed=launch.spare)
@@ -131,7 +135,10 @@ def start(
             raise
         return process
     except ServerError as error:
-        raise explained(error.message, rooms.log_since(launch.rooms, before)) from error
+        said = rooms.log_since(launch.rooms, before)
+        if _TAKEN.search(said):
+            raise TakenError(launch.host, launch.port) from error
+        raise explained(error.message, said) from error
     except psycopg.Error as error:
         said = f"the server refused its first query: {first_line(error)}"
         raise explained(said, rooms.log_since(launch.rooms, before)) from error

@@ -28,7 +28,7 @@ from cowdb.agent.front import messages
 from cowdb.agent.processes import Children
 from cowdb.agent.system import OsUser, spawn
 from cowdb.config import Config
-from cowdb.errors import PortError, ServerError
+from cowdb.errors import ServerError
 
 log = logging.getLogger("cowdb.front")
 
@@ -113,7 +113,7 @@ class _Link:
             self.end.shutdown(socket.SHUT_RDWR)
 
 
-class Keeper:
+class FrontClient:
     """Safe to use from several threads, one order at a time."""
 
     def __init__(self, config: Config, user: OsUser, children: Children) -> None:
@@ -128,7 +128,7 @@ class Keeper:
     def serve(self, on_event: OnEvent, on_lost: Callable[[], None]) -> None:
         """From now on be told of knocks and of rest. Neither function may wait for the front.
 
-        :param on_event: ("wake" or "idle", id of the branch), from a thread of the keeper's.
+        :param on_event: ("wake" or "idle", id of the branch), from a thread of its own.
         :param on_lost: the front has died."""
         with self._lock:
             self._on_event, self._on_lost = on_event, on_lost
@@ -145,7 +145,7 @@ class Keeper:
     def hold(self, branch: str, port: int, sleep_after: int) -> None:
         """Have the port held; harmless when it is.
 
-        :raises PortError: somebody else has it."""
+        :raises TakenError: somebody else has it."""
         self._order(lambda: self._hold(branch, port, sleep_after))
 
     def _hold(self, branch: str, port: int, sleep_after: int) -> None:
@@ -154,7 +154,7 @@ class Keeper:
         if branch in self._held:
             self._ask(order)
             return
-        with _listening(port) as listener:
+        with ports.listening(OUTSIDE, port, _QUEUE) as listener:
             self._ask(order, listener)
         self._held.add(branch)
 
@@ -340,19 +340,3 @@ class Keeper:
             if self._link is link:
                 self._drop()
         self._on_lost()
-
-
-def _listening(port: int) -> socket.socket:
-    """:raises PortError: the port is somebody else's."""
-    ports.require_free(OUTSIDE, port)
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((OUTSIDE, port))
-        listener.listen(_QUEUE)
-    except OSError as error:
-        listener.close()
-        raise PortError(
-            f"port {port} is held by another program", hint="stop that program"
-        ) from error
-    return listener

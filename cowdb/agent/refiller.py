@@ -1,4 +1,5 @@
-"""Keeps spares: one at a time, when something may have changed and nobody is served just then."""
+"""Makes the spares that are missing: one at a time, when something may have changed and nobody is
+served just then."""
 
 from __future__ import annotations
 
@@ -7,13 +8,13 @@ import threading
 import time
 from collections.abc import Callable
 
-log = logging.getLogger("cowdb.keeper")
+log = logging.getLogger("cowdb.refiller")
 _LOOK = 5.0  # seconds between two looks: spares die, and what was in use no longer is
 _QUIET = 0.03  # seconds without an operation
 _PATIENCE = 1.0  # seconds after which it is not waited for quiet any more
 
 
-class Keeper:
+class Refiller:
     """:param tidy: takes away what has to go.
     :param refill: makes one spare, and says whether it did.
     :param due: set when it is worth a look.
@@ -25,7 +26,7 @@ class Keeper:
     ) -> None:  # fmt: skip
         self._tidy, self._refill, self._due, self._busy = tidy, refill, due, busy
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="refiller", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
