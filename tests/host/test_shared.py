@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests.agenthost import AgentHost
-from tests.host.usecase import ROWS, count, seeded
+from tests.host.usecase import ROWS, count, eventually, seeded
 
 
 @pytest.fixture
@@ -105,13 +105,14 @@ def test_everybody_gets_what_was_committed_when_they_asked(host: AgentHost, pare
     writer.start()
     seen = Counter[str]()
     try:
+        eventually(lambda: committed[0])
         with ThreadPoolExecutor(8) as pool, host.client() as client:
 
             def ask(name: str) -> None:
                 asked = committed[0]
                 made = client.branches.create(name, "parent")
                 seen[made["snapshot"]] += 1
-                query = "select max(n), count(*), count(distinct n) from log"
+                query = "select coalesce(max(n), 0), count(*), count(distinct n) from log"
                 ((last, rows, different),) = host.sql(made["dsn"], query)
                 assert (rows, different) == (2 * last, last)
                 assert last >= asked
