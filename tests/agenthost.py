@@ -222,6 +222,19 @@ class AgentHost:
         names = command("zfs", "list", "-H", "-o", "name", "-t", "all", "-r", self.zpool).split()
         return [name for name in names if name.startswith(f"{self.zpool}/pool/") or "@" in name]
 
+    def clean(self) -> None:
+        """Remove everything through the agent, which is started where it does not run, and see
+        that it is gone."""
+        if self.daemon is None or self.daemon.poll() is not None:
+            self.start_agent()
+        self.wipe()
+        self.require_empty()
+
+    def require_empty(self) -> None:
+        """See that nothing remains of what was removed."""
+        left = {name: items for name, items in self.remains().items() if items}
+        assert not left, f"left behind: {left}"
+
     def wipe(self) -> None:
         """Remove all branches, snapshots and sources, in whatever order they allow."""
         with self.client() as client:

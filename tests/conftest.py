@@ -80,8 +80,4 @@ def any_host(request: pytest.FixtureRequest) -> Iterator[AgentHost]:
 
 def _clean(found: AgentHost) -> Iterator[AgentHost]:
     yield found
-    if found.daemon is None or found.daemon.poll() is not None:
-        found.start_agent()
-    found.wipe()
-    left = {name: items for name, items in found.remains().items() if items}
-    assert not left, f"left behind: {left}"
+    found.clean()

@@ -203,8 +203,7 @@ class World:
     def wipe(self) -> None:
         """Remove everything through the agent, and see that it is gone."""
         self.host.wipe()
-        left = {name: items for name, items in self.host.remains().items() if items}
-        assert not left, f"left behind: {left}"
+        self.host.require_empty()
 
 
 @contextlib.contextmanager

@@ -26,11 +26,7 @@ def small(request: pytest.FixtureRequest) -> Iterator[AgentHost]:
     """A host of its own, with a pool that may be filled, limited or unmounted."""
     with agent_host("btrfs", size=512 * MIB) as found:
         yield found
-        if found.daemon is None or found.daemon.poll() is not None:
-            found.start_agent()
-        found.wipe()
-        left = {name: items for name, items in found.remains().items() if items}
-        assert not left, f"left behind: {left}"
+        found.clean()
 
 
 def _fill(host: AgentHost) -> Path:

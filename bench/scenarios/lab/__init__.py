@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 
+from bench import options
 from bench.scenarios.lab.measure import run
 from bench.scenarios.lab.story import draw, headline, page, table
 
@@ -18,10 +19,7 @@ __all__ = ["HELP", "PARTS", "add_options", "draw", "headline", "page", "run", "t
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--scale", type=float, default=1.0, metavar="N",
-                        help="1 is a million users (the default)")  # fmt: skip
-    parser.add_argument("--repeats", type=int, default=3, metavar="N",
-                        help="of each way to try the strategies (default 3)")  # fmt: skip
-    parser.add_argument("--watched", type=int, default=7, metavar="N",
-                        help="of each migration, with and without the lab (default 7)")  # fmt: skip
-    parser.add_argument("--pg-version", metavar="MAJOR", help="default: the newest installed")
+    options.amount(parser, "--scale", 1.0, "1 is a million users")
+    options.amount(parser, "--repeats", 3, "of each way to try the strategies")
+    options.amount(parser, "--watched", 7, "of each migration, with and without the lab")
+    options.version(parser)

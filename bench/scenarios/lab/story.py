@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench import chart
+from bench.page import filled, terminal
+from bench.page import page as framed
 from bench.record import Results, look_up, values
 from bench.report import (
-    bullets,
-    busy_note,
-    claim_lines,
-    machine_line,
-    machine_table,
     markdown_table,
     ms_text,
     plain_table,
@@ -119,13 +116,8 @@ def _watched(results: Results) -> list[dict[str, Any]]:
 
 
 def table(results: Results) -> str:
-    return "\n\n".join([
-        plain_table(_totals(results)),
-        plain_table(_strategies(results)),
-        plain_table(_watched(results)),
-        "\n".join(claim_lines(results)),
-        f"{machine_line(results['machine'])}\n{busy_note(results['machine'])}",
-    ])  # fmt: skip
+    return terminal(results, plain_table(_totals(results)), plain_table(_strategies(results)),
+                          plain_table(_watched(results)))  # fmt: skip
 
 
 def headline(results: Results) -> str:
@@ -136,60 +128,43 @@ def page(results: Results) -> str:
     facts = results["databases"][0]
     finds = [{"": what, "cowdb lab run": lab, "serially, by hand": hand}
              for what, lab, hand in _FINDS]  # fmt: skip
-    return f"""# What the migration lab costs
-
-![Three strategies by the lab and by hand; migrations watched and bare](lab.svg)
-
-Made by `python -m bench lab` from [bench/results/lab.json](../../bench/results/lab.json), which
-holds every sample; do not edit it by hand. Figures depend on the machine, ratios much less.
-{busy_note(results["machine"])}
-
-Three ways to add a column to {facts["users"]:,} users, in a database of
-{facts["database_bytes"] / 2**20:,.0f} MiB: the file that `cowdb lab init` writes, as it stands.
-
-{markdown_table(_totals(results))}
-
-{bullets(claim_lines(results))}
-{_template(results)}
-## What each finds out
-
-{markdown_table(finds)}
-
-The lab's word at the end: "{facts["recommendation"]}"
-
-## What being watched costs a migration
-
-{markdown_table(_watched(results))}
-
-What the lab reports is the share of one core that its looking at locks took on the server; the rest
-of what watching costs is the server's log, by the statement, and the event triggers, by the DDL
-command.
-
-## How many at once
-
-{markdown_table(_strategies(results))}
-
-With `parallel` strategies run beside each other and are in each other's times: what is gained in
-all is lost in what the durations say.
-
-## How it was measured
-
-{_how(results)}
-
-## The machine
-
-{machine_table(results)}
-
-## Run it
-
-    pip install -e '.[test,bench]'
-    sudo .venv/bin/python -m bench lab                  # about half an hour, 10 GB of disk
-    sudo .venv/bin/python -m bench lab --scale 0.1      # a tenth of the users
-    .venv/bin/python -m bench lab --report-only         # this page again, from the JSON
-
-All that it makes lies in a loop file under /var/tmp and is removed at the end, also after Ctrl-C.
-The exit status is 3 when a claim does not hold.
-"""
+    return framed(
+        results,
+        title="What the migration lab costs",
+        picture="Three strategies by the lab and by hand; migrations watched and bare",
+        told=[
+            filled(
+                f"Three ways to add a column to {facts['users']:,} users, in a database of "
+                f"{facts['database_bytes'] / 2**20:,.0f} MiB: the file that `cowdb lab init` "
+                "writes, as it stands."
+            ),
+            markdown_table(_totals(results)),
+            _template(results),
+        ],
+        more={
+            "What each finds out": [
+                markdown_table(finds),
+                f'The lab\'s word at the end: "{facts["recommendation"]}"',
+            ],
+            "What being watched costs a migration": [
+                markdown_table(_watched(results)),
+                filled(
+                    "What the lab reports is the share of one core that its looking at locks took "
+                    "on the server; the rest of what watching costs is the server's log, by the "
+                    "statement, and the event triggers, by the DDL command."
+                ),
+            ],
+            "How many at once": [
+                markdown_table(_strategies(results)),
+                filled(
+                    "With `parallel` strategies run beside each other and are in each other's "
+                    "times: what is gained in all is lost in what the durations say."
+                ),
+            ],
+        },
+        how=_how(results),
+        run=[("lab", "about half an hour, 10 GB of disk"), ("lab --scale 0.1", "a tenth of it")],
+    )
 
 
 def _template(results: Results) -> str:
@@ -197,19 +172,19 @@ def _template(results: Results) -> str:
     (row,) = [row for row in results["ratios"] if row["method"] == serial.TEMPLATE]
     if row["ratio"] >= 1:
         return ""
-    return bullets([
+    return filled(
         "A template on the same server is quicker than the lab at this size: it does not look at "
         "rows, which the lab compares with the checkpoint's and between the strategies, nor at "
         "locks. The copy takes longer the larger the database is, a branch does not "
-        "([branch](branch.md)).",
-    ]) + "\n"  # fmt: skip
+        "([branch](branch.md))."
+    )
 
 
-def _how(results: Results) -> str:
+def _how(results: Results) -> list[str]:
     parameters, conditions, facts = (
         results["parameters"], results["conditions"], results["databases"][0],
     )  # fmt: skip
-    return bullets([
+    return [
         f"Rounds through all ways: {parameters['repeats']}; medians. Dirty pages are written "
         "out before each. One filesystem for everybody.",
         "The lab: the whole command, from its start to its end: its branches made and removed, "
@@ -234,7 +209,7 @@ def _how(results: Results) -> str:
         "Bars: the lab tells strategies apart by a quarter of their duration, or 50 ms of a lock, "
         "at the least. What watching adds has to be small beside that: a tenth, and 20 ms. 0.2 ms "
         "for each statement is as much as a statement takes over a network.",
-    ])  # fmt: skip
+    ]  # fmt: skip
 
 
 def draw(results: Results) -> Figure | None:
@@ -248,9 +223,7 @@ def draw(results: Results) -> Figure | None:
     )  # fmt: skip
     _draw_totals(left, results)
     _draw_watched(right, results)
-    made.text(0.012, 0.018, machine_line(results["machine"]), fontsize=8.5, color="#57606a")
-    made.subplots_adjust(left=0.19, right=0.975, top=0.8, bottom=0.15, wspace=0.62)
-    return made
+    return chart.finish(made, results, left=0.19, wspace=0.62)
 
 
 def _draw_totals(ax: Axes, results: Results) -> None:

@@ -42,11 +42,13 @@ class Clone:
     def parts(self) -> list[Part]:
         return [Part(self.origin / "pg", PurePosixPath("pg"))]
 
-    def quarantine(self, settings: dict[str, str] | None = None) -> tuple[str, ...]:
+    def quarantine(
+        self, settings: dict[str, str] | None = None, parts: list[Part] | None = None
+    ) -> tuple[str, ...]:
         return quarantine(
             self.tree,
             DATA,
-            parts=self.parts,
+            parts=self.parts if parts is None else parts,
             settings=settings,
             branch_settings={"shared_buffers": "1MB"},
             keep_preload=(),

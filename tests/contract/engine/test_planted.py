@@ -76,15 +76,7 @@ def test_a_relative_link_to_a_part_that_stands_elsewhere(clone: Clone) -> None:
     (clone.data / "pg_wal").rename(clone.tree / "wal-1")
     link(clone.data / "pg_wal", "../../fast/wal")
     parts = [*clone.parts, Part(clone.origin / "fast/wal", PurePosixPath("wal-1"))]
-    quarantine(
-        clone.tree,
-        DATA,
-        parts=parts,
-        settings={},
-        branch_settings={},
-        keep_preload=(),
-        owner=clone.owner,
-    )
+    clone.quarantine({}, parts)
     assert (clone.data / "pg_wal").readlink() == Path("../../wal-1")
 
 

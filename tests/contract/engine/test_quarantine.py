@@ -11,7 +11,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from cowdb.agent.engines.postgres.quarantine import quarantine
 from cowdb.agent.engines.postgres.settings import pins
 from cowdb.agent.storage.protocol import Part
 from cowdb.agent.system import run
@@ -115,15 +114,7 @@ def test_the_branches_user_owns_it_and_can_reach_it(clone: Clone) -> None:
 
 def test_directories_above_the_parts_open_a_way_and_no_more(clone: Clone) -> None:
     parts = [Part(clone.origin / "pg/data", DATA)]
-    quarantine(
-        clone.tree,
-        DATA,
-        parts=parts,
-        settings={},
-        branch_settings={},
-        keep_preload=(),
-        owner=clone.owner,
-    )
+    clone.quarantine({}, parts)
     run(["test", "-r", clone.data / "PG_VERSION"], user=clone.owner)
     status = (clone.tree / "pg").stat()
     assert pwd.getpwuid(status.st_uid).pw_name == PRODUCTION

@@ -84,5 +84,4 @@ def cleaned(host: AgentHost) -> Iterator[AgentHost]:
     """The host, and nothing left on it afterwards."""
     yield host
     host.wipe()
-    left = {name: items for name, items in host.remains().items() if items}
-    assert not left, f"left behind: {left}"
+    host.require_empty()
