@@ -63,12 +63,8 @@ class Branches:
             return self.show(request.name, caller, sizes=False)
         if live.is_of_server(self._context, ref.parent):
             live.create(
-                self._context, self._snapshots, request, ref.parent, caller, attempt,
-                partial(record_of, self._context),
-                lambda snapshot, current: fromsnapshot.once(
-                    self._context, request, snapshot, caller, current, before
-                ), before,
-            )  # fmt: skip
+                self._context, self._snapshots, request, ref.parent, caller, attempt, before
+            )
             return self.show(request.name, caller, sizes=False)
         try:
             implicit = self._snapshots.take_implicit(ref.parent, caller, attempt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from cowdb.agent import plan
@@ -9,11 +10,24 @@ from cowdb.agent.host import Attempt
 from cowdb.agent.operations import Intent
 from cowdb.agent.policy import Caller
 from cowdb.agent.requests import CreateBranch
-from cowdb.agent.service import fairness, live
-from cowdb.agent.service.context import Context, find_snapshot, new_id, require_ready
+from cowdb.agent.service import fairness
+from cowdb.agent.service.context import Context, find_snapshot, new_id, require_ready, timings
 from cowdb.agent.service.newbranch import record_of
 from cowdb.agent.service.portchoice import claim_port, on_another_port
 from cowdb.agent.store import Transaction
+from cowdb.model import SnapshotRecord
+
+
+class GoneError(Exception):
+    """The snapshot was removed since it was chosen."""
+
+
+def still_there(tx: Transaction, snapshot_id: str) -> SnapshotRecord:
+    """:raises GoneError: it is not."""
+    snapshot = tx.snapshots.get(snapshot_id)
+    if snapshot is None or snapshot.state != "ready" or snapshot.removed:
+        raise GoneError
+    return snapshot
 
 
 def create(
@@ -44,7 +58,7 @@ def once(
             snapshot = find_snapshot(tx, request.origin, implicit=True)
             require_ready(snapshot, f"snapshot {request.origin!r}")
         else:
-            snapshot = live.still_there(tx, implicit)
+            snapshot = still_there(tx, implicit)
         context.pools.require_room(snapshot.pool)
         fairness.require_share(tx, context.host, caller, hidden=request.hidden)
         tx.claim_name(request.name, "branch", branch_id)
@@ -56,8 +70,25 @@ def once(
                       plan.create_branch(branch, snapshot))  # fmt: skip
 
     def commit(tx: Transaction, done: Attempt) -> None:
-        live.ready(before, tx, done, branch_id)
+        ready(before, tx, done, branch_id)
 
     context.operations.run(caller.name, prepare, commit, attempt)
     if implicit is None:  # no other kind has spares
         context.spares_due.set()
+
+
+def ready(before: float, tx: Transaction, done: Attempt, branch_id: str) -> None:
+    """The branch was made, since `before`."""
+    branch = tx.branches.get(branch_id)
+    assert branch is not None
+    snapshot = tx.snapshots.get(branch.snapshot)
+    took = timings(done.timings, (time.perf_counter() - before) * 1000)
+    tx.branches.put(
+        replace(
+            branch,
+            state="ready",
+            cluster=replace(branch.cluster, process=done.process),
+            quarantined=(*(snapshot.quarantined if snapshot else ()), *done.quarantined),
+            timings=took,
+        )
+    )

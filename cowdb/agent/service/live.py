@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from cowdb.agent import plan
 from cowdb.agent.effects.servers import process_of, standing_of
@@ -17,14 +16,15 @@ from cowdb.agent.host import Attempt
 from cowdb.agent.operations import Intent, planning
 from cowdb.agent.policy import Caller
 from cowdb.agent.requests import CreateBranch
-from cowdb.agent.service import fairness
+from cowdb.agent.service import fairness, fromsnapshot
 from cowdb.agent.service.context import (
     Context,
     find_parent,
     held_parent,
     new_id,
-    timings,
 )
+from cowdb.agent.service.fromsnapshot import GoneError
+from cowdb.agent.service.newbranch import record_of
 from cowdb.agent.service.portchoice import claim_port, on_another_port
 from cowdb.agent.service.recent import Incarnation, Taken
 from cowdb.agent.service.snapshots import (
@@ -37,21 +37,6 @@ from cowdb.agent.steps import ReadControl, Server, Step
 from cowdb.agent.storage.protocol import Forks
 from cowdb.agent.store import Transaction
 from cowdb.errors import ServerError
-from cowdb.model import BranchRecord, SnapshotRecord
-
-Recorder = Callable[[CreateBranch, SnapshotRecord, str, int, Caller], BranchRecord]
-
-
-class GoneError(Exception):
-    """The snapshot was removed since it was chosen."""
-
-
-def still_there(tx: Transaction, snapshot_id: str) -> SnapshotRecord:
-    """:raises GoneError: it is not."""
-    snapshot = tx.snapshots.get(snapshot_id)
-    if snapshot is None or snapshot.state != "ready" or snapshot.removed:
-        raise GoneError
-    return snapshot
 
 
 def is_of_server(context: Context, parent: str) -> bool:
@@ -62,22 +47,21 @@ def is_of_server(context: Context, parent: str) -> bool:
 
 def create(
     context: Context, snapshots: Snapshots, request: CreateBranch, parent: str, caller: Caller,
-    attempt: Attempt, record: Recorder, of_snapshot: Callable[[str, Attempt], None], before: float,
+    attempt: Attempt, before: float,
 ) -> None:  # fmt: skip
-    """:param record: makes the branch's. :param before: when the request came, by perf_counter.
-    :param of_snapshot: makes the branch of the snapshot of that id; raises GoneError.
+    """:param before: when the request came, by perf_counter.
 
     :raises CowdbError: as for a snapshot and a branch; nothing is left behind."""
 
     def work(current: Attempt) -> None:
-        _create(context, snapshots, request, parent, caller, current, record, of_snapshot, before)
+        _create(context, snapshots, request, parent, caller, current, before)
 
     on_another_port(request.port, attempt, work)
 
 
 def _create(
     context: Context, snapshots: Snapshots, request: CreateBranch, parent: str, caller: Caller,
-    attempt: Attempt, record: Recorder, of_snapshot: Callable[[str, Attempt], None], before: float,
+    attempt: Attempt, before: float,
 ) -> None:  # fmt: skip
     with context.store.transaction() as tx:
         subject = find_parent(tx, parent).id
@@ -86,16 +70,16 @@ def _create(
             held.enter_context(context.claims.hold(subject, parent, SNAPSHOT_PATIENCE))
             snapshot = None if planning.get() else _good(context, parent, subject, before)
             if snapshot is None and not context.claims.waiting(subject):
-                _fork(context, snapshots, request, parent, subject, caller, attempt, record, before,
+                _fork(context, snapshots, request, parent, subject, caller, attempt, before,
                       held.close)  # fmt: skip
                 return
             if snapshot is None:
                 snapshot = _take(context, snapshots, parent, subject, caller, attempt)
         try:
-            of_snapshot(snapshot, attempt)
+            fromsnapshot.once(context, request, snapshot, caller, attempt, before)
             return
-        except GoneError:  # with the last branch that came from it
-            context.recent.forget(subject)
+        except GoneError:
+            continue  # with the last branch that came from it
         except BaseException:
             snapshots.discard(snapshot, caller)
             raise
@@ -109,7 +93,7 @@ def _good(context: Context, parent: str, subject: str, arrived: float) -> str | 
     try:
         with context.store.transaction() as tx:
             origin = held_parent(tx, parent, subject)
-            still_there(tx, taken.snapshot)
+            fromsnapshot.still_there(tx, taken.snapshot)
     except GoneError:
         context.recent.forget(subject)
         return None
@@ -148,7 +132,7 @@ def _take(
 
 def _fork(
     context: Context, snapshots: Snapshots, request: CreateBranch, parent: str, subject: str,
-    caller: Caller, attempt: Attempt, record: Recorder, before: float, release: Callable[[], None],
+    caller: Caller, attempt: Attempt, before: float, release: Callable[[], None],
 ) -> None:  # fmt: skip
     """Snapshot and branch at once.
 
@@ -166,7 +150,7 @@ def _fork(
         tx.claim_name(request.name, "branch", branch_id)
         port = claim_port(context, tx, request.port, branch_id, attempt)
         snapshot = snapshots.record(tx, origin, snapshot_id, name, IMPLICIT, caller)
-        branch = record(request, snapshot, branch_id, port, caller)
+        branch = record_of(context, request, snapshot, branch_id, port, caller)
         tx.branches.put(branch)
         pool = context.pools.get(snapshot.pool)
         steps = plan.branch_cluster(
@@ -180,7 +164,7 @@ def _fork(
         snapshot = tx.snapshots.get(snapshot_id)
         assert snapshot is not None
         tx.snapshots.put(taken(snapshot, done))
-        ready(before, tx, done, branch_id)
+        fromsnapshot.ready(before, tx, done, branch_id)
 
     def passed(step: Step) -> None:
         if isinstance(step, ReadControl):
@@ -190,20 +174,3 @@ def _fork(
     context.operations.run(caller.name, prepare, commit, attempt)
     assert server is not None
     _noted(context, server, snapshot_id, begun, attempt)
-
-
-def ready(before: float, tx: Transaction, done: Attempt, branch_id: str) -> None:
-    """The branch was made, since `before`."""
-    branch = tx.branches.get(branch_id)
-    assert branch is not None
-    snapshot = tx.snapshots.get(branch.snapshot)
-    took = timings(done.timings, (time.perf_counter() - before) * 1000)
-    tx.branches.put(
-        replace(
-            branch,
-            state="ready",
-            cluster=replace(branch.cluster, process=done.process),
-            quarantined=(*(snapshot.quarantined if snapshot else ()), *done.quarantined),
-            timings=took,
-        )
-    )

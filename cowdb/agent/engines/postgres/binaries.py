@@ -94,11 +94,11 @@ _LATELY = 1.0  # seconds for which nobody looks again
 _found: dict[tuple[str, ...], tuple[float, dict[int, Binaries]]] = {}
 
 
-def _lately_found(patterns: tuple[str, ...], version: str | None) -> dict[int, Binaries]:
+def _lately_found(patterns: tuple[str, ...], major: int | None) -> dict[int, Binaries]:
     """Looking takes 1 ms, and making a branch asks five times. What was removed or replaced
     meanwhile is looked for at once."""
     since, found = _found.get(patterns, (-_LATELY, {}))
-    known = found.get(major_of(version)) if version and _VALID.fullmatch(version) else None
+    known = found.get(major) if major else None
     late = time.monotonic() - since > _LATELY
     if late or known is None or _version_of(known.directory) != known.version:
         since, found = time.monotonic(), find(patterns)
@@ -116,18 +116,18 @@ def pick(patterns: Sequence[str], version: str | None = None) -> Binaries:
     :raises ServerError: none is installed.
     :raises InvalidError: the version is no version.
     """
-    installed = _lately_found(tuple(patterns), version)
-    usable = {major: item for major, item in installed.items() if OLDEST <= major <= NEWEST}
-    if version is None:
+    if version is not None and not _VALID.fullmatch(version):
+        raise InvalidError(f"{version!r} is not a PostgreSQL version", hint="such as 15")
+    major = None if version is None else major_of(version)
+    installed = _lately_found(tuple(patterns), major)
+    usable = {item.major: item for item in installed.values() if OLDEST <= item.major <= NEWEST}
+    if major is None:
         if not usable:
             raise ServerError(
                 "no PostgreSQL server binaries are installed on this host",
                 hint="apt-get install postgresql, or set 'bindirs' in /etc/cowdb/config.toml",
             )
         return usable[max(usable)]
-    if not _VALID.fullmatch(version):
-        raise InvalidError(f"{version!r} is not a PostgreSQL version", hint="such as 15")
-    major = major_of(version)
     if major not in usable:
         have = ", ".join(str(item) for item in sorted(usable)) or "none"
         raise ServerError(
