@@ -133,6 +133,7 @@ def _running(config: Config, kind: Kind) -> Iterator[Api]:
             refiller.stop()
             background.stop()
             finishing.stop(drain=True)
+        host.sessions.close()
         children.release()
         audit.close()
         store.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cowdb.agent.cgroups import Groups
 from cowdb.agent.engines.postgres.controlfile import Control
+from cowdb.agent.engines.postgres.sessions import Sessions
 from cowdb.agent.engines.postgres.standing import Standing
 from cowdb.agent.front.client import FrontClient
 from cowdb.agent.processes import Children
@@ -27,7 +28,8 @@ class Host:
     """:param pool: the open pool of that id; raises PoolMissingError.
     :param user: the OS user that servers run as.
     :param front: holds the ports of branches that may sleep.
-    :param groups: the control groups of branches with limits."""
+    :param groups: the control groups of branches with limits.
+    :param sessions: with servers that were asked a moment ago."""
 
     config: Config
     pool: Callable[[str], Pool]
@@ -36,6 +38,7 @@ class Host:
     user: OsUser
     front: FrontClient
     groups: Groups = field(default_factory=Groups)
+    sessions: Sessions = field(default_factory=Sessions)
 
     def settings_file(self, snapshot: str) -> Path:
         """Settings of an attached source as they were at a snapshot; root's alone, since an

@@ -73,6 +73,9 @@ class Claims:
         """How many wait for it."""
         return self._waiting[subject]
 
+    def held(self, subject: str) -> bool:
+        return subject in self._held
+
     @contextlib.contextmanager
     def hold(self, subject: str, name: str, patience: float = PATIENCE) -> Iterator[None]:
         """:raises BusyError: somebody else held it for longer than `patience` seconds."""

@@ -14,14 +14,16 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cowdb.agent import system
 from cowdb.errors import ServerError
 from cowdb.model import Process
 
 BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+_LISTS_CHILDREN = Path(f"/proc/self/task/{os.getpid()}/children").exists()
 _STATE, _PARENT, _STARTED = 0, 1, 19  # positions in /proc/PID/stat after the command's name
 
 
@@ -107,6 +109,51 @@ def descendants(pid: int) -> list[int]:
     """Children of children, to any depth."""
     below = children(pid)
     return below + [deeper for child in below for deeper in descendants(child)]
+
+
+def ancestors(pid: int) -> list[int]:
+    """Its parent, that one's parent, and so on up to init, or as far as this host shows."""
+    found: list[int] = []
+    while pid := parent_of(pid):
+        found.append(pid)
+    return found
+
+
+def orphans(above: Sequence[int], directory: Path, uid: int) -> list[int] | None:
+    """Pids of what is left of a server that has ended, as `working_in` would find them, without a
+    look at every process of the host: whatever descends from it has by now been given to one of
+    its ancestors, or descends from such a one. None where the kernel lists no children.
+
+    :param above: the server's ancestors, from when it still ran.
+    """
+    if not _LISTS_CHILDREN:
+        return None
+    wanted, found = str(directory), list[int]()
+    # Children of this agent are servers and helpers, unless it is given orphans, too.
+    given = [pid for pid in above if pid != os.getpid() or system.adopts_orphans()]
+    waiting = [child for pid in given for child in _surely_children(pid)]
+    while waiting:
+        pid = waiting.pop()
+        entry = Path(f"/proc/{pid}")
+        with contextlib.suppress(OSError):
+            if entry.stat().st_uid != uid:
+                continue
+            place = os.readlink(entry / "cwd")  # noqa: PTH115
+            if place == wanted or _names(entry, directory):
+                found.append(pid)
+            elif os.path.lexists(f"{place}/PG_VERSION"):  # another server, and what is its own
+                continue
+            waiting += _surely_children(pid)
+    return found
+
+
+def _surely_children(pid: int) -> set[int]:
+    """The kernel's list may skip somebody when another on it ends: it is read until that tells
+    nothing new."""
+    found = set(children(pid))
+    while not (again := set(children(pid))) <= found:
+        found |= again
+    return found
 
 
 def memory(process: Process) -> int:
@@ -286,8 +333,15 @@ class Children:
             raise ServerError(f"the server died at once (exit status {code})")
         return found
 
+    def ended(self, process: Process) -> None:
+        """It is gone, and no zombie of it shall be left: of a thousand children only that one is
+        asked."""
+        child = self._started.get(process.pid)
+        if child is not None and child.poll() is not None:
+            self._started.pop(process.pid, None)
+
     def reap(self) -> None:
-        for pid, child in list(self._started.items()):
+        for pid, child in self._started.copy().items():
             if child.poll() is not None:
                 self._started.pop(pid, None)
 

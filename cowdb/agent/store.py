@@ -78,6 +78,7 @@ CLONED_FROM = "json_extract(doc, '$.cloned_from') = ?"
 NAMED = "substr(name, 1, 1) <> '_'"
 """The condition for snapshots that a user has named."""
 
+_CACHE_KIB = 32 * 1024  # a thousand branches are 5 MB; with the default of 2 they are read again
 COUNTS_KEPT = 200_000  # numbers of one user for one volume
 
 Record = TypeVar("Record", PoolRecord, SourceRecord, SnapshotRecord, BranchRecord)
@@ -218,6 +219,7 @@ class Store:
             self._db.execute("pragma journal_mode = wal")
             self._db.execute("pragma synchronous = full")
             self._db.execute("pragma foreign_keys = on")
+            self._db.execute(f"pragma cache_size = -{_CACHE_KIB}")
             self._migrate(path)
         except sqlite3.DatabaseError as error:
             raise StoreError(

@@ -28,6 +28,8 @@ _KEEP = -1
 # Becomes the program that follows, as the same process, once it has been told to.
 _WAITING = ("/bin/sh", "-c", 'read -r told && exec "$@" </dev/null', "sh")
 _UMOUNT_NOFOLLOW = 8
+_CLONE_NEWIPC = 0x08000000
+_GET_CHILD_SUBREAPER = 37
 _SETPRIV = shutil.which("setpriv")  # of util-linux
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -148,7 +150,8 @@ def spawn(
     cwd: str | Path = "/",
     first: Callable[[int], None] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own, so that it outlives the agent.
+    """Start a process in a session of its own, so that it outlives the agent, and with System V
+    shared memory of its own.
 
     The user is switched by setpriv(1), on the way: to do it between fork and exec, Python would
     have to copy the page tables of the whole agent, where vfork copies nothing.
@@ -158,11 +161,33 @@ def spawn(
         to read. When it raises, or the agent dies in it, the program never begins.
     """
     words = [str(word) for word in argv]
-    if first is not None:
-        return _told(
-            _popen([*_WAITING, *words], user, env, subprocess.PIPE, stdout, stderr, cwd), first
-        )
-    return _popen(words, user, env, stdin, stdout, stderr, cwd)
+    if first is None:
+        with _ipc_apart():
+            return _popen(words, user, env, stdin, stdout, stderr, cwd)
+    with _ipc_apart():
+        child = _popen([*_WAITING, *words], user, env, subprocess.PIPE, stdout, stderr, cwd)
+    return _told(child, first)
+
+
+@contextlib.contextmanager
+def _ipc_apart() -> Iterator[None]:
+    """What this thread starts in the block has an IPC namespace of its own, as far as this host
+    allows it.
+
+    Postgres looks for its shared memory by the inode and device of its directory. In volumes of
+    one snapshot the inodes are the same, and btrfs gives a device number that is free again to the
+    next volume: among many servers that come and go, one takes another's memory for its own and
+    refuses to start. It also looks at each other server's in turn."""
+    home = os.open("/proc/thread-self/ns/ipc", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        apart = _libc.unshare(_CLONE_NEWIPC) == 0
+        try:
+            yield
+        finally:
+            if apart:
+                _libc.setns(home, _CLONE_NEWIPC)
+    finally:
+        os.close(home)
 
 
 def _told(child: subprocess.Popen[bytes], first: Callable[[int], None]) -> subprocess.Popen[bytes]:
@@ -209,6 +234,14 @@ def _identity(user: OsUser | None) -> tuple[int | None, int | None, list[int] | 
     if user is None or user.uid == os.geteuid():
         return None, None, None
     return user.uid, user.gid, groups_of(user)
+
+
+@lru_cache(maxsize=1)
+def adopts_orphans() -> bool:
+    """Whether this process is given those of its descendants whose parents end, as init is."""
+    answer = ctypes.c_int(0)
+    _libc.prctl(_GET_CHILD_SUBREAPER, ctypes.byref(answer), 0, 0, 0)
+    return bool(answer.value)
 
 
 def last_lines(text: str, count: int = TAIL) -> str:

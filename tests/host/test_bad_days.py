@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -122,6 +126,53 @@ def test_reset_mends_a_branch_whose_files_are_broken(host: AgentHost) -> None:
     host.error("branch", "start", "a", status=1)
     assert host.json("branch", "reset", "a")["state"] == "running"
     assert count(host, branch["dsn"]) == ROWS
+
+
+def test_a_database_that_keeps_the_agent_out_keeps_no_branch_back(host: AgentHost) -> None:
+    """The agent's first session is with the database that clients will ask for."""
+    made = seeded(host)
+    name = made["database"]
+    host.sql(made["dsn"], "create role weak", f"alter database {name} set role = 'weak'",
+             f"alter database {name} set statement_timeout = '1ms'")  # fmt: skip
+    first = host.json("branch", "create", "weak", "--from", "main")
+    assert host.sql(first["dsn"], "show role") == [("weak",)]
+    change = f"alter database {name} set session_preload_libraries = 'not_there'"
+    host.sql(made["dsn"].replace(f"/{name}", "/postgres"), change)
+    other = host.json("branch", "create", "other", "--from", "main")
+    assert host.sql(other["dsn"].replace(f"/{name}", "/postgres"), "select 1") == [(1,)]
+
+
+def test_another_servers_memory_is_not_taken_for_its_own(host: AgentHost) -> None:
+    """Postgres knows its memory by the device and inode of its directory, and btrfs gives the
+    number of a volume that is gone to the next one."""
+    seeded(host)
+    made = host.json("branch", "create", "a", "--from", "main")
+    host.json("branch", "stop", "a")
+    with memory_of(Path(made["datadir"])):
+        host.json("branch", "start", "a")
+    assert count(host, made["dsn"]) == ROWS
+
+
+@contextlib.contextmanager
+def memory_of(datadir: Path) -> Iterator[None]:
+    """System V shared memory, in use, that looks like that of a server of this directory."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.shmat.restype = ctypes.c_void_p
+    libc.shmat.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
+    libc.shmdt.argtypes = (ctypes.c_void_p,)
+    at = datadir.stat()
+    key = at.st_ino & 0x7FFFFFFF
+    header = struct.pack("@iiQQI4xQQQ", 679834894, 1, 4096, 64, 0, 0, at.st_dev, at.st_ino)
+    # Where somebody has that number, Postgres tries the next one, too.
+    made = (libc.shmget(key + more, 4096, 0o1000 | 0o2000 | 0o666) for more in range(10_000))
+    segment = next(number for number in made if number >= 0)
+    place = libc.shmat(segment, None, 0)
+    try:
+        ctypes.memmove(place, header, len(header))
+        yield
+    finally:
+        libc.shmctl(segment, 0, None)  # IPC_RMID
+        libc.shmdt(place)
 
 
 def test_two_want_the_same_name_at_once(host: AgentHost) -> None:

@@ -4,6 +4,7 @@ same time, come from one snapshot."""
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -86,6 +87,58 @@ def test_the_last_of_those_that_go_at_once_takes_the_snapshot_with_it(
             list(pool.map(client.branches.remove, names))
         assert volumes(host) == before
     host.json("branch", "rm", "parent")  # nothing comes from it any more
+
+
+def settled(host: AgentHost) -> int:
+    """How many settled volumes there are."""
+    return len(list((host.pool / "volumes").glob("se-*")))
+
+
+def states(host: AgentHost, kind: str = "") -> list[str]:
+    """Of the operations so far, the latest first."""
+    with host.client() as client:
+        found = client.host.operations()
+    return [item["state"] for item in found if item["kind"].startswith(kind)]
+
+
+def test_a_snapshot_that_many_share_is_settled(host: AgentHost, parent: str) -> None:
+    before = (volumes(host), settled(host))
+    shared(host, *(f"b{number}" for number in range(4)))
+    eventually(lambda: settled(host) > before[1])
+    eventually(lambda: states(host, "snapshot settle")[:1] == ["done"])
+    made = host.json("branch", "create", "quick", "--from", "parent")
+    assert count(host, made["dsn"]) == ROWS + 1
+    assert "quarantine" not in made["timings_ms"]
+    host.json("branch", "reset", "b0")
+    assert count(host, host.json("branch", "show", "b0")["dsn"]) == ROWS + 1
+    host.json("diff", "b1", "quick", "--rows")  # equal, or it would end with 3
+    for name in ("b0", "b1", "b2", "b3", "quick"):
+        host.json("branch", "rm", name)
+    assert (volumes(host), settled(host)) == before
+
+
+def test_a_snapshot_goes_although_it_is_being_settled(host: AgentHost, parent: str) -> None:
+    """Whenever the last branch goes: before, in the midst of it, after (5 s: 30 branches)."""
+    before = (volumes(host), settled(host))
+    with ThreadPoolExecutor(5) as pool, host.client() as client:
+        for wait in (0.0, 0.02, 0.05, 0.1, 0.2, 0.3):
+            names = [f"b{number}" for number in range(5)]
+            list(pool.map(lambda name: client.branches.create(name, "parent"), names))
+            time.sleep(wait)
+            list(pool.map(client.branches.remove, names))
+    eventually(lambda: (volumes(host), settled(host)) == before)
+    assert {"failed", "committed"} & set(states(host)) == set()
+    assert host.remains()["doctor"] == []
+
+
+def test_the_agents_session_with_a_parent_is_in_nobodys_way(host: AgentHost, parent: str) -> None:
+    branch(host, "a")
+    host.sql(parent, "create database copy template postgres")  # which wants it to itself
+    branch(host, "b")
+    host.sql(parent, "select pg_terminate_backend(pid) from pg_stat_activity"
+             " where pid <> pg_backend_pid() and backend_type = 'client backend'")  # fmt: skip
+    dsn, _ = branch(host, "c")
+    assert count(host, dsn) == ROWS + 1
 
 
 def test_everybody_gets_what_was_committed_when_they_asked(host: AgentHost, parent: str) -> None:

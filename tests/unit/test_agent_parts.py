@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -120,6 +121,38 @@ def test_whoever_works_in_a_directory_is_found_and_ended(tmp_path: Path) -> None
         for process in (inside, naming, other):
             process.kill()
             process.wait()
+
+
+def test_what_a_server_leaves_is_found_among_its_ancestors_children(tmp_path: Path) -> None:
+    """A program that left its parent, and one that such a program started; not what works
+    elsewhere, nor what belongs to another server."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "PG_VERSION").touch()
+    script = f"""
+        deep='cd {tmp_path} && sh -c "echo deep \\$\\$; sleep 60"'
+        ( exec setsid sh -c "echo left \\$\\$; ($deep) ; :" ) &
+        ( cd / && exec setsid sh -c 'echo away $$; sleep 60' ) &
+        ( cd {other} && exec setsid sh -c 'echo other $$; sleep 60' ) &
+        wait
+    """
+    with subprocess.Popen(["sh", "-c", script], cwd=tmp_path, stdout=subprocess.PIPE,
+                          text=True) as server:  # fmt: skip
+        assert server.stdout is not None
+        pids = dict(server.stdout.readline().split() for _ in range(4))
+        above = processes.ancestors(server.pid)
+        assert above[0] == os.getpid()
+        try:
+            server.kill()
+            server.wait()
+            found = processes.orphans(above, tmp_path, os.getuid())
+            assert found is not None
+            assert {int(pids["left"]), int(pids["deep"])} <= set(found)
+            assert not {int(pids["away"]), int(pids["other"])} & set(found)
+        finally:
+            for pid in pids.values():
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(os.getpgid(int(pid)), processes.signal.SIGKILL)
 
 
 def test_a_program_begins_only_when_its_number_is_known(tmp_path: Path) -> None:
@@ -341,7 +374,8 @@ def test_a_program_is_spawned_as_another_user_in_a_session_of_its_own(
     """By setpriv and without: the same user, groups, umask and environment, and the same pid."""
     monkeypatch.setattr(system, "_SETPRIV", tool and shutil.which(tool))
     nobody = system.user_named("nobody")
-    script = 'echo "$$"; id -u; id -G; umask; pwd; env | cut -d= -f1 | sort | tr "\\n" " "'
+    script = 'echo "$$"; id -u; id -G; umask; pwd; readlink /proc/self/ns/ipc;'
+    script += 'env | cut -d= -f1 | sort | tr "\\n" " "'
     with (tmp_path / "said").open("wb") as file:
         child = system.spawn(
             ["/bin/sh", "-c", script], user=nobody, env={"MORE": "1"}, stdout=file.fileno(), cwd="/"
@@ -351,6 +385,8 @@ def test_a_program_is_spawned_as_another_user_in_a_session_of_its_own(
     said = (tmp_path / "said").read_text().split("\n")
     groups = " ".join(str(group) for group in system.groups_of(nobody))
     assert said[:5] == [str(child.pid), str(nobody.uid), groups, "0077", "/"]
-    assert {"LC_ALL", "MORE", "PATH"} <= set(said[5].split())
+    assert said[5].startswith("ipc:[")
+    assert said[5] != os.readlink("/proc/thread-self/ns/ipc")  # noqa: PTH115
+    assert {"LC_ALL", "MORE", "PATH"} <= set(said[6].split())
     with pytest.raises(CommandError, match="not installed"):
         system.spawn(["/nowhere/postgres"], user=nobody)

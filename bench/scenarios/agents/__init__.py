@@ -21,7 +21,7 @@ __all__ = ["HELP", "PARTS", "add_options", "draw", "headline", "page", "run", "t
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     names, grown = [item.name for item in ALL], [SEARCH]
-    options.sizes(parser, ("20MB", "1GB"), "all workloads on the first, some on the others")
+    options.sizes(parser, ("20MB", "1GB", "10GB"), "all workloads on the first, some on the others")
     parser.add_argument("--workloads", nargs="*", default=names, choices=names,
                         metavar="WORKLOAD", help="those on the first; default all")  # fmt: skip
     parser.add_argument("--grown", nargs="*", default=grown, choices=names, metavar="WORKLOAD",

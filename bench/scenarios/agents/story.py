@@ -144,7 +144,7 @@ def page(results: Results) -> str:
             "Steps that failed": [_failures(results)],
         },
         how=_how(results),
-        run=[("agents", "about ten minutes, 12 GB of memory"),
+        run=[("agents", "about 20 minutes, 14 GB of memory, 40 GB of disk"),
              ("agents --scale 0.1", "a tenth of the steps")],
         resumes=True,
     )  # fmt: skip

@@ -6,10 +6,10 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -58,6 +58,8 @@ from cowdb.errors import NotFoundError, PoolMissingError, ServerError, UnsoundEr
 from cowdb.model import Cluster, Process
 from cowdb.units import major_of
 
+_Answer = TypeVar("_Answer")
+
 LOOPBACK = OUTSIDE
 # Nobody works there: what autovacuum notes would only be in the way of what cowdb promises.
 ALONE = {"autovacuum": "off"}
@@ -90,6 +92,7 @@ def launch_of(target: Server, host: Host) -> Launch:
         binaries=tools,
         superuser=cluster.superuser,
         settings=settings,
+        database=cluster.database,
         spare=target.spare,
         enter=enter,
     )
@@ -265,30 +268,51 @@ def _(step: CreateDatabase, host: Host, attempt: Attempt) -> None:
 
 @do.register
 def _(step: Checkpoint, host: Host, attempt: Attempt) -> None:
-    with _session(step.server, host) as db:
+    def query(db: psycopg.Connection[Any]) -> standing.Standing | None:
         admin.checkpoint(db)
-        attempt.standing = standing.standing(db, _datadir(step.server, host))
+        return standing.standing(db, _datadir(step.server, host))
+
+    attempt.standing = _asked(step.server, host, query)
 
 
 def standing_of(target: Server, host: Host) -> standing.Standing | None:
     """Where a running server stands.
 
     :raises ServerError, PoolFullError: it refused, or died of it."""
-    with _session(target, host) as db:
-        return standing.standing(db, _datadir(target, host))
+    return _asked(target, host, lambda db: standing.standing(db, _datadir(target, host)))
+
+
+def _asked(
+    target: Server, host: Host, query: Callable[[psycopg.Connection[Any]], _Answer]
+) -> _Answer:
+    """What a running server answers, in a session that stays for the next one who asks.
+
+    :raises ServerError, PoolFullError: it refused, or died of it."""
+    process = process_of(target, host)
+    with _explained(target, host, process) as place:
+        if process is None:
+            raise ServerError(f"the server of {target.name!r} does not run")
+        return host.sessions.ask(place, process, query)
 
 
 @contextlib.contextmanager
 def _session(target: Server, host: Host, dbname: str = "") -> Iterator[psycopg.Connection[Any]]:
-    """:raises ServerError, PoolFullError: it refused, or died of it, with what its log says."""
-    room = rooms.rooms_of(host.config, target.cluster.id)
+    """:raises ServerError, PoolFullError: it refused, or died of it."""
+    process = process_of(target, host)
+    with (
+        _explained(target, host, process) as place,
+        admin.session(place, process, dbname) as db,
+    ):
+        yield db
+
+
+@contextlib.contextmanager
+def _explained(target: Server, host: Host, process: Process | None) -> Iterator[admin.Place]:
+    """Where a server is asked; what it refuses there is raised with what its log says."""
+    cluster, room = target.cluster, rooms.rooms_of(host.config, target.cluster.id)
     before = rooms.log_size(room)
-    process, cluster = process_of(target, host), target.cluster
-    major = major_of(cluster.version)
-    place = admin.Place(room.sockets, cluster.port, cluster.superuser, major)
     try:
-        with admin.session(place, process, dbname) as db:
-            yield db
+        yield admin.Place(room.sockets, cluster.port, cluster.superuser, major_of(cluster.version))
     except psycopg.Error as error:
         if process and not (room.sockets / f".s.PGSQL.{target.cluster.port}").exists():
             raise ServerError(

@@ -26,6 +26,7 @@ from cowdb.agent.service.context import (
     require_ready,
     timings,
 )
+from cowdb.agent.service.garbage import Waited
 from cowdb.agent.service.newbranch import record_of
 from cowdb.agent.service.snapshots import Snapshots
 from cowdb.agent.service.spares import Spares
@@ -152,12 +153,13 @@ class Branches:
                 return self._promote(branch.id, held, caller, attempt)
 
     def _remove(self, branch_id: str, caller: str, attempt: Attempt) -> None:
-        def prepare(tx: Transaction, waited: bool) -> Intent:
+        def prepare(tx: Transaction, waited: Waited) -> Intent:
             branch = _existing(tx, branch_id)
             keep = f"cowdb branch rm {branch.name} --promote"
             refuse = self._require_removable(branch)
             refuse_dependents(tx, branch.id, refuse, keep=keep)
-            return self._removal(tx, branch, (), garbage.after(tx, branch, waited=waited))
+            last = garbage.after(self._context, tx, branch, waited)
+            return self._removal(tx, branch, (), last)
 
         def commit(tx: Transaction, done: Attempt) -> None:
             promotion.adopt(tx, _existing(tx, branch_id), [])
@@ -169,10 +171,10 @@ class Branches:
     ) -> RemovedInfo:
         moved: list[promotion.Adoption] = []
 
-        def prepare(tx: Transaction, waited: bool) -> Intent:
+        def prepare(tx: Transaction, waited: Waited) -> Intent:
             branch = _existing(tx, branch_id)
             self._require_removable(branch)
-            last = garbage.after(tx, branch, waited=waited)
+            last = garbage.after(self._context, tx, branch, waited)
             moved[:] = promotion.adoptions(tx, branch, last)
             promotion.require_adoptable(tx, branch, moved, held, caller)
             notes = promotion.adoption_notes(tx, moved)

@@ -16,7 +16,7 @@ from cowdb.agent.host import Attempt
 from cowdb.agent.operations import Intent, planning
 from cowdb.agent.policy import Caller
 from cowdb.agent.requests import CreateBranch
-from cowdb.agent.service import fairness, fromsnapshot
+from cowdb.agent.service import fairness, fromsnapshot, settling
 from cowdb.agent.service.context import (
     Context,
     find_parent,
@@ -77,6 +77,7 @@ def _create(
                 snapshot = _take(context, snapshots, parent, subject, caller, attempt)
         try:
             fromsnapshot.once(context, request, snapshot, caller, attempt, before)
+            settling.soon_if_shared(context, snapshot)
             return
         except GoneError:
             continue  # with the last branch that came from it

@@ -26,7 +26,7 @@ _OPTIONS = (
     "-c log_statement=none -c log_min_duration_statement=-1 -c log_min_error_statement=panic "
     "-c search_path=pg_catalog "
     "-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off "
-    "-c session_replication_role=origin -c client_min_messages=warning "
+    "-c session_replication_role=origin -c client_min_messages=warning -c role=none "
     # A branch runs without; a crash right after its start must not take its password back.
     "-c synchronous_commit=local"
 )
@@ -40,12 +40,14 @@ _NOWHERE = "host=/nonexistent/cowdb-quarantine port=1 dbname=none"
 class Place:
     """Where a server's private socket is, and as whom the agent goes there.
 
-    :param major: of the server's version, where the role is superuser for certain."""
+    :param major: of the server's version, where the role is superuser for certain.
+    :param database: tried before `postgres` and `template1`."""
 
     sockets: Path
     port: int
     superuser: str
     major: int = 0
+    database: str = ""
 
 
 Session = contextlib.AbstractContextManager[psycopg.Connection[Any]]
@@ -60,18 +62,27 @@ def session(
     :raises ServerError: another process than `process` answered.
     :raises psycopg.OperationalError: nobody answered.
     """
-    connection = connect(place, dbname)
-    with connection:
-        if process is not None and _peer(connection) != process.pid:
-            raise ServerError(
-                f"the socket in {place.sockets} does not lead to the server it should"
-            )
+    with opened(place, process, dbname) as connection:
         yield connection
+
+
+def opened(
+    place: Place, process: Process | None = None, dbname: str = ""
+) -> psycopg.Connection[Any]:
+    """The same, for the caller to close."""
+    connection = connect(place, dbname)
+    if process is not None and _peer(connection) != process.pid:
+        connection.close()
+        raise ServerError(f"the socket in {place.sockets} does not lead to the server it should")
+    return connection
 
 
 def connect(place: Place, dbname: str = "") -> psycopg.Connection[Any]:
     more = "".join(text for major, text in _SINCE.items() if place.major >= major)
-    for candidate in (dbname,) if dbname else ("postgres", "template1"):
+    candidates = (dbname,) if dbname else tuple(
+        dict.fromkeys((place.database or "postgres", "postgres", "template1"))
+    )  # fmt: skip
+    for candidate in candidates:
         try:
             return psycopg.connect(
                 host=str(place.sockets),
@@ -83,7 +94,9 @@ def connect(place: Place, dbname: str = "") -> psycopg.Connection[Any]:
                 autocommit=True,
             )
         except psycopg.OperationalError as error:
-            if "does not exist" not in str(error) or candidate != "postgres":
+            # Whatever keeps the agent out of a user's database need not keep it out of this one.
+            missing = "does not exist" in str(error) or candidate == place.database
+            if not missing or candidate == candidates[-1]:
                 raise
     raise AssertionError("unreachable")  # pragma: no cover
 

@@ -15,7 +15,7 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,8 @@ class Launch:
     """Everything that a start needs.
 
     :param settings: forced on the command line, above every file and ALTER SYSTEM.
+    :param database: that clients will ask for. Whoever comes first after a start makes the
+        server's cache of a database's catalogs: the agent does it for them.
     :param spare: nobody but root is let in, and everything else on the host goes first.
     :param enter: given the pid before the program starts: puts it into its control group.
     """
@@ -74,12 +76,15 @@ class Launch:
     binaries: Binaries
     superuser: str
     settings: Mapping[str, str]
+    database: str = ""
     spare: bool = False
     enter: Callable[[int], None] | None = None
 
     @property
     def place(self) -> Place:
-        return Place(self.rooms.sockets, self.port, self.superuser, self.binaries.major)
+        return Place(
+            self.rooms.sockets, self.port, self.superuser, self.binaries.major, self.database
+        )
 
 
 def command(launch: Launch) -> list[str]:
@@ -281,7 +286,10 @@ def stop(
     :param immediate: without a shutdown checkpoint, for what is to be thrown away.
     :raises ServerError: something survived even SIGKILL.
     """
+    above: list[int] = []
     if process is not None:
+        known = processes.ancestors(process.pid)
+        above = known if processes.alive(process) else []  # else somebody else may have its pid
         processes.resume(process)  # a paused process handles no signal
         if not immediate and processes.send(process, signal.SIGINT):
             processes.wait(process, _STOP_PATIENCE)
@@ -290,9 +298,9 @@ def stop(
         if processes.alive(process):
             processes.send(process, signal.SIGKILL)
             processes.wait(process, _STUCK)
-    children.reap()
+        children.ended(process)
     if immediate or process is None or not _gone(datadir):
-        _sweep(datadir, user)
+        _sweep(datadir, user, above)
 
 
 def _gone(datadir: Path) -> bool:
@@ -303,9 +311,16 @@ def _gone(datadir: Path) -> bool:
         return False
 
 
-def _sweep(datadir: Path, user: OsUser) -> None:
+def _sweep(datadir: Path, user: OsUser, above: Sequence[int] = ()) -> None:
     """End what works in the data directory: orphans of a killed postmaster, and programs that
-    its superuser had it start (COPY ... TO PROGRAM); also an initdb of a killed agent."""
+    its superuser had it start (COPY ... TO PROGRAM); also an initdb of a killed agent.
+
+    :param above: the ancestors of the server that ran until now, if it did."""
     place = datadir.resolve()
-    if left := processes.end(lambda: processes.working_in(place, user.uid), _STUCK):
+
+    def pids() -> list[int]:
+        found = processes.orphans(above, place, user.uid) if above else None
+        return processes.working_in(place, user.uid) if found is None else found
+
+    if left := processes.end(pids, _STUCK):
         raise ServerError(f"process {left[0]} still works in {datadir}", hint=f"kill -9 {left[0]}")
