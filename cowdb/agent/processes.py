@@ -341,6 +341,7 @@ class Children:
             self._started.pop(process.pid, None)
 
     def reap(self) -> None:
+        # A copy, not a list of the items: that may find it changed by another thread meanwhile.
         for pid, child in self._started.copy().items():
             if child.poll() is not None:
                 self._started.pop(pid, None)

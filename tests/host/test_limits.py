@@ -127,6 +127,12 @@ def _quotas(host: AgentHost) -> Iterator[None]:
     host.run("branch", "rm", "a")
     host.configure()
     host.restart_agent()
+    with _simple_quotas(host):
+        yield
+
+
+@contextlib.contextmanager
+def _simple_quotas(host: AgentHost) -> Iterator[None]:
     if not btrfs_quota.is_simple_known():
         pytest.skip("this kernel has no simple quotas for btrfs")
     fd = os.open(host.pool, os.O_RDONLY | os.O_DIRECTORY)
@@ -138,6 +144,20 @@ def _quotas(host: AgentHost) -> Iterator[None]:
         yield
     finally:
         command("btrfs", "quota", "disable", host.pool)
+
+
+def test_doctor_warns_of_accounting_that_every_branch_pays_for(host: AgentHost) -> None:
+    def warned() -> list[str]:
+        return [item["repair"] for item in host.json("doctor") if "accounting" in item["message"]]
+
+    assert warned() == []
+    command("btrfs", "quota", "enable", host.pool)
+    try:
+        assert [f"btrfs quota disable {host.pool}" in repair for repair in warned()] == [True]
+    finally:
+        command("btrfs", "quota", "disable", host.pool)
+    with _simple_quotas(host):
+        assert warned() == []
 
 
 def test_a_branch_that_fills_its_disk_harms_no_other(any_host: AgentHost) -> None:

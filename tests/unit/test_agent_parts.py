@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -153,6 +154,39 @@ def test_what_a_server_leaves_is_found_among_its_ancestors_children(tmp_path: Pa
             for pid in pids.values():
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(os.getpgid(int(pid)), processes.signal.SIGKILL)
+
+
+def test_children_are_reaped_while_others_are_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python may let another thread go on in the midst of a walk through a dict: when it frees
+    what takes a moment."""
+
+    class Slow:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            time.sleep(0.0001)
+
+    def some(numbers: range) -> None:
+        for number in numbers:
+            if ended.is_set():
+                return
+            children.add(cast(Any, SimpleNamespace(pid=number, poll=lambda: None)))
+
+    found = processes.Process(pid=1, started=1, boot="b")
+    monkeypatch.setattr(processes, "identify", lambda _: found)
+    children, ended = processes.Children(), threading.Event()
+    some(range(4000))
+    adding = threading.Thread(target=some, args=(range(4000, 10_000_000),))
+    adding.start()
+    try:
+        for _ in range(100):
+            Slow()
+            children.reap()
+    finally:
+        ended.set()
+        adding.join()
+        children.release()
 
 
 def test_a_program_begins_only_when_its_number_is_known(tmp_path: Path) -> None:

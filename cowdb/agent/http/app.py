@@ -38,7 +38,7 @@ class App:
 
     def drain(self) -> None:
         """Wait for the operations whose clients went away: their threads are nobody else's."""
-        for thread in list(self._working):
+        for thread in self._working.copy():
             thread.join()
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:

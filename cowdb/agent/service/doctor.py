@@ -22,7 +22,7 @@ from cowdb.agent.service.fairness import refuses_disk_limits
 from cowdb.agent.service.findings import fixed, ok, problem, warning
 from cowdb.agent.service.spares import Spares
 from cowdb.agent.steps import DestroyVolume, RemoveRooms, RemoveSettings
-from cowdb.agent.storage.protocol import Volume, VolumeId
+from cowdb.agent.storage.protocol import LimitsDisk, Volume, VolumeId
 from cowdb.agent.system import group_id
 from cowdb.errors import CowdbError, ServerError, StorageError
 from cowdb.model import BranchRecord, SourceRecord
@@ -81,15 +81,19 @@ class Doctor:
             yield warning("pool", "this host has none", "cowdb init")
         for record in records:
             try:
-                space = self._context.pools.get(record.id).space()
+                pool = self._context.pools.get(record.id)
+                space = pool.space()
+                slowed = pool.slowed_by() if isinstance(pool, LimitsDisk) else None
             except StorageError as error:
                 yield problem(f"pool {record.path}", error.message, error.hint)
                 continue
             used = 1 - space.free / space.total
             say = warning if used > _FULL else ok
             yield say(f"pool {record.path}", f"{record.driver}, {used:.0%} used", "")
+            if slowed is not None:
+                yield warning(f"pool {record.path}", *slowed)
             if self._context.host.config.branch_disk is not None:
-                reason = refuses_disk_limits(self._context.pools.get(record.id))
+                reason = refuses_disk_limits(pool)
                 if reason:
                     message = f"the disk of its branches cannot be limited: {reason}"
                     yield warning(f"pool {record.path}", message, "")

@@ -209,7 +209,7 @@ class Spares:
         ports = max(0, (last - first + 1 - others) // _PORTS_SHARE)
         budget = Budget(self._memory(), ports, self._costs, _COST)
         now = time.monotonic()
-        resting = {item for item, until in self._resting.items() if until > now}
+        resting = {item for item, until in self._resting.copy().items() if until > now}
         found = change(granted(wishing, budget), snapshots, spares, unsound, resting)
         return found, [item for item in spares if item.id in found.drop]
 

@@ -121,6 +121,13 @@ class BtrfsPool:
         enable = f"quotas are off (btrfs quota enable --simple {self.root}; see docs/limits.md)"
         return "" if self._own_image else enable
 
+    def slowed_by(self) -> tuple[str, str] | None:
+        with self._layout.present() as base, translated(f"pool {self.root} cannot be examined"):
+            if not btrfs_quota.is_full(filesystem_of(base) or b""):
+                return None
+        why = "full quota accounting is on: the more snapshots, the slower every branch"
+        return why, f"btrfs quota disable {self.root} (and for --disk: enable --simple)"
+
     def limit(self, volume: VolumeId, size: int) -> None:
         """Quotas are turned on where they are needed and the filesystem is cowdb's own."""
         if reason := self.refuses_limits():

@@ -31,6 +31,15 @@ def is_on(filesystem: bytes) -> bool:
         return False
 
 
+def is_full(filesystem: bytes) -> bool:
+    """Whether it does so in the full way. Before Linux 6.7 there was no other."""
+    state = Path(f"/sys/fs/btrfs/{uuid.UUID(bytes=filesystem)}/qgroups/mode")
+    try:
+        return state.read_text().strip() == "qgroup"
+    except FileNotFoundError:
+        return is_on(filesystem)
+
+
 def is_simple_known() -> bool:
     """Whether this kernel can turn simple quotas on."""
     return Path("/sys/fs/btrfs/features/simple_quota").exists()

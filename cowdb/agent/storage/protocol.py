@@ -219,6 +219,9 @@ class LimitsDisk(Protocol):
     def refuses_limits(self) -> str:
         """Why this pool cannot limit a volume as it is now; empty where it can."""
 
+    def slowed_by(self) -> tuple[str, str] | None:
+        """What accounting somebody has turned on that every volume pays for, and the way out."""
+
     def limit(self, volume: VolumeId, size: int) -> None:
         """Let a fresh clone take `size` bytes of the pool at most beyond what it shares with its
         origin. Its writers get EDQUOT or ENOSPC then; no other volume notices, and it can be

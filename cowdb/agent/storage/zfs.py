@@ -165,6 +165,9 @@ class ZfsPool:
     def refuses_limits(self) -> str:
         return ""
 
+    def slowed_by(self) -> tuple[str, str] | None:
+        return None
+
     def limit(self, volume: VolumeId, size: int) -> None:
         """By `quota`, which counts what a clone has for itself, and snapshots of it, but nothing
         that it shares with its origin."""
