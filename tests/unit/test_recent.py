@@ -57,3 +57,8 @@ def test_the_latest_of_each_parent_is_remembered() -> None:
     assert found.snapshot == "sn-2"
     recent.forget("br-1")
     assert recent.of("br-1") is None
+
+
+def test_a_snapshot_is_to_be_settled_once() -> None:
+    recent = Recent()
+    assert [recent.to_settle(name) for name in ("sn-1", "sn-2", "sn-1")] == [True, True, False]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from cowdb.agent.engines.postgres.standing import Standing
 from cowdb.model import Process
 
-_KEPT = 10_000  # parents that are remembered
+_KEPT = 10_000  # parents, and snapshots, that are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class Recent:
 
     def __init__(self) -> None:
         self._taken: dict[str, Taken] = {}
+        self._to_settle: dict[str, None] = {}
         self._lock = threading.Lock()
 
     def note(self, parent: str, taken: Taken) -> None:
@@ -65,6 +66,17 @@ class Recent:
     def of(self, parent: str) -> Taken | None:
         with self._lock:
             return self._taken.get(parent)
+
+    def to_settle(self, snapshot: str) -> bool:
+        """Whether this is the first time that somebody asks: what could not be settled once is not
+        tried again with each branch that comes of it."""
+        with self._lock:
+            if snapshot in self._to_settle:
+                return False
+            self._to_settle[snapshot] = None
+            if len(self._to_settle) > _KEPT:
+                self._to_settle.pop(next(iter(self._to_settle)))
+            return True
 
     def forget(self, parent: str) -> None:
         with self._lock:

@@ -57,7 +57,7 @@ def soon_if_shared(context: Context, snapshot_id: str) -> None:
         if found is None or found.settled or found.state != "ready":
             return
         shared = tx.branches.count("snapshot = ?", snapshot_id) >= SHARED_BY
-    if shared and not context.claims.held(snapshot_id):
+    if shared and context.recent.to_settle(snapshot_id):
         soon(context, snapshot_id)
 
 
