@@ -178,16 +178,13 @@ def _ipc_apart() -> Iterator[None]:
     one snapshot the inodes are the same, and btrfs gives a device number that is free again to the
     next volume: among many servers that come and go, one takes another's memory for its own and
     refuses to start. It also looks at each other server's in turn."""
-    home = os.open("/proc/thread-self/ns/ipc", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        apart = _libc.unshare(_CLONE_NEWIPC) == 0
-        try:
-            yield
-        finally:
-            if apart:
-                _libc.setns(home, _CLONE_NEWIPC)
-    finally:
-        os.close(home)
+    with contextlib.ExitStack() as back:
+        with contextlib.suppress(OSError):  # a kernel without such namespaces
+            home = os.open("/proc/thread-self/ns/ipc", os.O_RDONLY | os.O_CLOEXEC)
+            back.callback(os.close, home)
+            if _libc.unshare(_CLONE_NEWIPC) == 0:
+                back.callback(_libc.setns, home, _CLONE_NEWIPC)
+        yield
 
 
 def _told(child: subprocess.Popen[bytes], first: Callable[[int], None]) -> subprocess.Popen[bytes]:
