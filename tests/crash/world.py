@@ -113,6 +113,9 @@ class World:
             self.host.daemon.wait(10)  # nothing but the bomb may make it fail
         finally:
             self.order.unlink()
+        assert self.host.daemon is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.host.daemon.wait(0.2)  # the last instants come after the answer
         return self.died() if not self.alive else None
 
     def died(self) -> str:
