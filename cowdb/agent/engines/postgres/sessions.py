@@ -1,8 +1,8 @@
 """Sessions with running servers that stay open for a moment.
 
 Who branches a running server often asks for several branches of it, one after the other, and each
-time the agent has to ask it where it stands: with a session that is there that takes a tenth of
-the time, and of the server's work.
+time the agent has to ask it where it stands: with a session that is there already that takes a
+fifth of the time.
 """
 
 from __future__ import annotations
