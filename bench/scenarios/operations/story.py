@@ -142,7 +142,7 @@ def _how(results: Results) -> list[str]:
         f"{parameters['changes_a_level']} rows changed in each; then "
         f"{parameters['deep_reads']:,} point reads of the same rows at its end and in a new "
         "branch of the root, in turns of 100, each twice: the first time no page of the branch is "
-        "in memory.",
+        "in memory. Client and servers are on one processor meanwhile.",
         f"A peer stops making branches of a tree after {parameters['peer_budget']:.0f} s; WAL_LOG "
         "and the copy are measured with one thread. Peers work on cowdb's filesystem, with its "
         "major of PostgreSQL, over a Unix socket without a password (cowdb over TCP with one).",
