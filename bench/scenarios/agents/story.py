@@ -192,7 +192,7 @@ def _how(results: Results) -> list[str]:
         "that runs). All on cowdb's filesystem and of its major. A step that is "
         "refused counts as failed, and what should have come of it comes of the nearest ancestor.",
         "Only one table grows with the database, and no workload reads all of it. The larger "
-        "database is for growth: ways that copy every byte are left out there (see operations.md).",
+        "ones are for growth: ways that copy every byte are left out there (see operations.md).",
         f"The server's settings: {settings_text(conditions['server_settings'])}; a copy's: "
         f"{settings_text(conditions['copy_settings'])}; a branch's: "
         f"{settings_text(conditions['branch_settings'])}. Peers are reached over a Unix socket "
